@@ -1,0 +1,55 @@
+# learn: start the course    test: every test    quick: lint, unit and page tests    page N=104: build one page    pages: all
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+PY := $(BIN)/python
+
+# Threads that wait asleep: tests share the cores with kernels and child processes (README, "Speed").
+QUIET := HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 MPLBACKEND=agg
+
+.PHONY: learn test quick page pages recovery bench lock setup assets
+.DEFAULT_GOAL := learn
+
+setup: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up .venv: installing pinned packages, one to five minutes ..."
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
+	@$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -e .
+	@touch $@
+
+assets: setup
+	@$(BIN)/course fetch
+
+learn: assets
+	@echo "Starting JupyterLab on lesson 100; stop it with Ctrl-C."
+	@$(BIN)/course learn
+
+quick: setup
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/lint-imports --no-cache >/dev/null || { $(BIN)/ruff check . ; $(BIN)/ruff format --check . ; $(BIN)/lint-imports ; exit 1; }
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow" tests/unit tests/pages
+
+test: assets quick
+	@echo "Testing the run: kills, damage, a full disk; then with the real model ..."
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/recovery
+	@$(QUIET) $(PY) -m pytest -q -m slow tests/unit
+	@echo "Running every lesson and every solution with nbval ..."
+	@rm -rf build/work && COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=200 --durations=10 --override-ini testpaths= notebooks solutions
+	@COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q tests/lessons
+
+recovery: setup
+	@$(QUIET) OMP_NUM_THREADS=1 COURSE_KILLS=50 $(PY) -m pytest -q tests/recovery
+
+bench: assets
+	@$(PY) -m tests.bench.speed
+
+page: assets
+	@$(PY) -m course_lib.authoring.build $(N)
+
+pages: assets
+	@$(PY) -m course_lib.authoring.build --all
+
+lock:
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev --no-annotate --no-header pyproject.toml | grep -v -E '^(nvidia-|cuda-|triton)' > requirements.lock

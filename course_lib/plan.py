@@ -1,0 +1,144 @@
+"""The plan: everything that decides a training run, in one small YAML file."""
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from course_lib.errors import CourseError
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Plan(BaseModel):
+    """One training run. Frozen; `plan.but(rank=8)` gives a changed copy.
+
+    Defaults are the `practices` guide's for LoRA (rank 16, alpha 2 x rank) with a learning rate raised tenfold: measured on
+    the 135M model, where a run is a hundred rows long (lesson 104).
+
+    Raises:
+        CourseError: an unknown field, a value out of range, or fields that contradict each other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("smollm2-135m", description="embedded model, local folder, or model hub id (org/name)")
+    revision: str | None = Field(None, description="commit of a hub model; None = the newest, written into the run")
+    method: Literal["full", "lora", "qlora", "prompt_tuning"] = Field("lora", description="which weights are trained")
+    objective: Literal["sft"] = Field("sft", description="what the loss rewards: the answers in the data")
+    data: str = Field("mails", description="built-in data set, or a JSONL, CSV or Parquet file")
+    n_train: Positive | None = Field(None, description="training rows; None = all that the data set offers")
+
+    rank: Positive = Field(16, description="LoRA: columns of A and B")
+    alpha: Annotated[float, Field(gt=0)] = Field(32, description="LoRA: the update is scaled by alpha / rank")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="LoRA: dropout before A")
+    targets: str | tuple[str, ...] = Field("all-linear", description="LoRA: module names, or all-linear")
+    virtual_tokens: Positive = Field(20, description="prompt tuning: learned positions before the text")
+    bottleneck: Positive = Field(64, description="adapters: width of the bottleneck")
+    base_bits: Literal[4, 16] = Field(16, description="4 = frozen base held as NF4 (QLoRA); 16 = not quantised")
+
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto = bf16 where the processor computes in it"
+    )
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = (
+        Field("adamw_torch", description="name as in transformers' `optim`")
+    )
+    lr: Annotated[float, Field(gt=0)] = Field(3e-3, description="peak learning rate")
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="share of the steps spent warming up")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    epochs: Positive = 1
+    micro_batch: Positive = Field(4, description="rows per forward pass")
+    grad_accum: Positive = Field(1, description="forward passes per optimizer step")
+    max_len: Positive = Field(512, description="longest row, tokens; a longer one is refused, never cut")
+    packing: Literal[False] = Field(False, description="several rows in one sequence: not offered yet")
+    gradient_checkpointing: bool = Field(False, description="recompute activations in the backward pass")
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    loss: Literal["targets", "full"] = Field(
+        "targets", description="logits only where there is a target, or everywhere"
+    )
+    n_gpus: Positive = 1
+    sharding: Literal["none", "ddp", "zero2", "fsdp"] = "none"
+    save_steps: Positive = Field(10, description="optimizer steps between checkpoints")
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def __init__(self, **fields):
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise CourseError(_sentence(error)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _qlora_means_four_bits(cls, fields):
+        if isinstance(fields, dict) and fields.get("method") == "qlora":
+            fields = {"base_bits": 4, **fields}
+        return fields
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.method == "qlora" and self.base_bits != 4:
+            raise ValueError("QLoRA is LoRA on a 4-bit base: set base_bits to 4, or method to lora for a 16-bit base")
+        if self.method != "qlora" and self.base_bits == 4:
+            raise ValueError(
+                f"a 4-bit base cannot be trained with method {self.method}: set method to qlora, or base_bits to 16"
+            )
+        if self.n_gpus == 1 and self.sharding != "none":
+            raise ValueError(f"sharding {self.sharding} needs n_gpus of 2 or more: set sharding to none for one device")
+        return self
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits of a hash over all fields: the same plan has the same id."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+
+    def but(self, **fields) -> "Plan":
+        """A copy with some fields changed, checked like a new plan."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        if "method" in fields:
+            kept.pop("base_bits", None)
+        return Plan(**{**kept, **fields})
+
+    def to_yaml(self, path: str | Path) -> Path:
+        """Write every field, defaults included, so that the file says all that was decided."""
+        path = Path(path)
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+        return path
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "Plan":
+        """Read a plan; fields left out take their defaults.
+
+        Raises:
+            CourseError: no such file, not YAML, or not a valid plan.
+        """
+        path = Path(path)
+        try:
+            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CourseError(f"There is no plan file {path}: write one with plan.to_yaml({str(path)!r}).") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise CourseError(
+                f"{path} is not YAML ({str(error).splitlines()[0]}): mend it, or write it anew with plan.to_yaml."
+            ) from None
+        if not isinstance(fields, dict):
+            raise CourseError(f"{path} holds no plan: it should have lines such as `method: lora`.")
+        return cls(**fields)
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first fault of a plan, in one sentence with what to do."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Plan.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(Plan.model_fields)}."
+        return f"A plan has no field {name}: {hint}"
+    if first["type"] == "value_error":
+        return f"This plan contradicts itself: {first['ctx']['error']}."
+    meaning = Plan.model_fields[name].description
+    said = first["msg"].removeprefix("Input ").replace("should be", "must be")
+    return f"Plan field {name} = {first['input']!r}: it {said}{f' ({meaning})' if meaning else ''}."
