@@ -36,6 +36,9 @@ class Plan(BaseModel):
     alpha: Annotated[float, Field(gt=0)] = Field(32, description="LoRA: the update is scaled by alpha / rank")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="LoRA: dropout before A")
     targets: str | tuple[str, ...] = Field("all-linear", description="LoRA: module names, or all-linear")
+    first_layer: Annotated[int, Field(ge=0)] = Field(
+        0, description="LoRA: blocks below this one get none, and need no backward pass"
+    )
     virtual_tokens: Positive = Field(20, description="prompt tuning: learned positions before the text")
     bottleneck: Positive = Field(64, description="adapters: width of the bottleneck")
     base_bits: Literal[4, 16] = Field(16, description="4 = frozen base held as NF4 (QLoRA); 16 = not quantised")

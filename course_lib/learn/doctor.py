@@ -25,7 +25,8 @@ class Line:
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{'ok ' if self.fine else 'fix'}  {self.part:<14} {self.seen}{f'  -> {self.remedy}' if self.remedy and not self.fine else ''}"
+        remedy = f"  -> {self.remedy}" if self.remedy and not self.fine else ""
+        return f"{'ok ' if self.fine else 'fix'}  {self.part:<15} {self.seen}{remedy}"
 
 
 def locked_versions(lock: Path) -> dict[str, str]:

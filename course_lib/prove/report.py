@@ -46,7 +46,7 @@ class Report:
 
         names = list(self.entries)
         shown = [scores[metric] for scores in self.entries.values()]
-        figure, axes = plt.subplots(figsize=(6, 0.5 + 0.5 * len(names)), layout="constrained")
+        _, axes = plt.subplots(figsize=(6, 0.5 + 0.5 * len(names)), layout="constrained")
         hatches = ("", "//", "..", "xx", "\\\\", "++")
         for row, score in enumerate(shown):
             axes.barh(
@@ -67,7 +67,6 @@ class Report:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         print("Figure: " + "; ".join(f"{name} {score}" for name, score in zip(names, shown, strict=True)) + ".")
-        return figure
 
 
 def plot_loss(run):
@@ -75,7 +74,7 @@ def plot_loss(run):
     from matplotlib import pyplot as plt
 
     steps, losses = [entry["step"] for entry in run.history], [entry["loss"] for entry in run.history]
-    figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
+    _, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
     axes.plot(steps, losses, color="#0072B2", marker="o", markersize=3)
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
@@ -83,4 +82,3 @@ def plot_loss(run):
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     print(f"Figure: loss falls from {losses[0]:.2f} at step {steps[0]} to {losses[-1]:.2f} at step {steps[-1]}.")
-    return figure

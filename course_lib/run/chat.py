@@ -58,7 +58,8 @@ def encode(tokenizer, row: dict) -> Encoded:
         prompt = prompt_ids(tokenizer, row)
         if ids[: len(prompt)] != prompt:
             raise CourseError(
-                "This model's chat template changes the prompt once the answer is there: mark the answer with {% generation %} in the template."
+                "This model's chat template changes the prompt once the answer is there: "
+                "mark the answer with {% generation %} in the template."
             )
         trained = [i >= len(prompt) for i in range(len(ids))]
     return Encoded(ids, [token if on else IGNORED for token, on in zip(ids, trained, strict=True)])

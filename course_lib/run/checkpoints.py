@@ -34,3 +34,11 @@ def prune(folder: Path, keep: int) -> None:
     for checkpoint in _by_step(folder)[kept:]:
         (checkpoint / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def throw_away(folder: Path) -> None:
+    """Delete a run's result, checkpoints and plan, and nothing else that the folder may hold."""
+    for path in [folder / "final", *_by_step(folder)]:
+        (path / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+    (folder / "plan.yaml").unlink(missing_ok=True)

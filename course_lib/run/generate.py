@@ -1,5 +1,7 @@
 """Answers from a chat model: greedy, in batches, with the prompt part that all rows share computed once."""
 
+from itertools import groupby
+
 import torch
 from tqdm import tqdm
 from transformers import DynamicCache
@@ -14,14 +16,14 @@ def answers(
 ) -> list[str]:
     """What the model says after each row's prompt, the most likely token each time, up to its end-of-turn token.
 
-    Prompts of near-equal length are answered together; padding stands between the shared part and the rest.
+    Prompts of near-equal length are answered together; padding stands between the shared part and the rest. With learned
+    virtual tokens only prompts of equal length meet: PEFT drops position ids there, so padding would move the prompt away.
     """
     prompts = [prompt_ids(tokenizer, row) for row in rows]
     by_length = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
     said: dict[int, str] = {}
     bar = tqdm(total=len(rows), unit="row", desc=what)
-    for start in range(0, len(rows), batch):
-        chosen = by_length[start : start + batch]
+    for chosen in _batches(by_length, batch, lambda i: len(prompts[i]) if _has_virtual_tokens(model) else 0):
         tokens = _continue(model, tokenizer, [prompts[i] for i in chosen], max_new_tokens)
         said |= dict(zip(chosen, tokenizer.batch_decode(tokens, skip_special_tokens=True), strict=True))
         bar.update(len(chosen))
@@ -29,14 +31,20 @@ def answers(
     return [said[i].strip() for i in range(len(rows))]
 
 
+def _batches(items: list[int], size: int, key) -> list[list[int]]:
+    """Runs of at most `size` items that have the same key."""
+    runs = [list(run) for _, run in groupby(items, key)]
+    return [run[start : start + size] for run in runs for start in range(0, len(run), size)]
+
+
+def _has_virtual_tokens(model) -> bool:
+    return hasattr(model, "active_peft_config") and model.active_peft_config.is_prompt_learning
+
+
 def _continue(model, tokenizer, prompts: list[list[int]], max_new_tokens: int) -> torch.Tensor:
     """New tokens (batch, new) for prompts of token numbers."""
     shared = min(common_prefix(prompts), min(map(len, prompts)) - 1)
-    if (
-        shared < WORTH_SHARING
-        or getattr(model, "active_peft_config", None)
-        and model.active_peft_config.is_prompt_learning
-    ):
+    if shared < WORTH_SHARING or _has_virtual_tokens(model):
         shared = 0
     width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), tokenizer.pad_token_id)

@@ -28,6 +28,12 @@ ISSUES = {
             "The {product} was in pieces when it came.",
             "The {product} leaks and its side is split.",
             "Sadly the {product} does not survive a look: it is badly damaged.",
+            "The {product} has a hole in it.",
+            "The {product} came broken into two halves.",
+            "The box was squashed and the {product} is ruined.",
+            "There are cracks and scratches on my {product}.",
+            "The edge of the {product} is chipped.",
+            "My {product} was dented on the way.",
         ),
         "late": (
             "My {product} has still not arrived.",
@@ -40,6 +46,12 @@ ISSUES = {
             "Two weeks have passed and no {product}.",
             "I am still waiting for the {product}.",
             "The parcel with the {product} is delayed.",
+            "The {product} still has not come.",
+            "I am waiting and waiting, and no {product}.",
+            "The date you promised for the {product} is long past.",
+            "My {product} has not been sent, it seems.",
+            "A month, and the {product} is not here.",
+            "How long does the {product} take to arrive?",
         ),
         "wrong_item": (
             "I ordered a {product} but got something else.",
@@ -52,6 +64,12 @@ ISSUES = {
             "You mixed something up: I did not get the {product} that I ordered.",
             "The {product} is in the wrong colour.",
             "I got somebody else's parcel instead of my {product}.",
+            "The article in the box is different from the {product} I bought.",
+            "I expected a {product} and unpacked something else.",
+            "You delivered another product, not the {product}.",
+            "The {product} I got is not the one I asked for.",
+            "I opened the parcel and there was no {product} but another thing.",
+            "It seems you confused my {product} with another order.",
         ),
         "missing_part": (
             "The {product} came without its screws.",
@@ -64,6 +82,12 @@ ISSUES = {
             "The {product} has only three of its four feet.",
             "You forgot to pack the cover of the {product}.",
             "One wheel was left out of the {product} box.",
+            "The handle that belongs to the {product} was not in the box.",
+            "I got the {product} without the charger.",
+            "Some bolts of the {product} are missing.",
+            "The {product} lacks its cable.",
+            "Part of the {product} is not here: the bag with the screws.",
+            "In the package of the {product} there was one piece too few.",
         ),
         "double_charge": (
             "I was charged twice for the {product}.",
@@ -76,6 +100,12 @@ ISSUES = {
             "My bank shows a second debit for the {product}.",
             "You charged the {product} to my card two times.",
             "I bought one {product} and the bill says two.",
+            "On my statement the {product} is listed two times.",
+            "You debited my account twice for the {product}.",
+            "I see the same payment for the {product} again.",
+            "The {product} cost me double: you took the money once more.",
+            "I paid on Monday, and you charged the {product} again.",
+            "The amount for the {product} was booked twice.",
         ),
     },
     "test": {
@@ -96,7 +126,7 @@ ISSUES = {
         ),
         "missing_part": (
             "Two bolts that belong to the {product} were not in the package.",
-            "The {product} lacks the charger that the page promised.",
+            "The {product} came without the charger that your page promised.",
             "The handle of the {product} is missing from the box.",
         ),
         "double_charge": (
@@ -118,6 +148,14 @@ WANTS = {
             "I ask you to pay me back.",
             "Please cancel it and return what I paid.",
             "Transfer the price back to my account.",
+            "I want the money returned.",
+            "Please refund me.",
+            "Kindly pay the amount back.",
+            "I expect to get my money.",
+            "Give me back what I paid.",
+            "Please transfer the sum to me again.",
+            "I would rather have my money.",
+            "Return the money, please.",
         ),
         "replacement": (
             "Please send me a new one.",
@@ -128,6 +166,14 @@ WANTS = {
             "Please swap it.",
             "Send it to me again, please.",
             "I hope you can replace it.",
+            "I would like another one instead.",
+            "Please deliver a new one.",
+            "Ship a new one, please.",
+            "Could you send me another?",
+            "I want a new one.",
+            "Please replace it.",
+            "Can I get a different one instead?",
+            "I want it exchanged.",
         ),
         "information": (
             "Please tell me what happens next.",
@@ -138,6 +184,14 @@ WANTS = {
             "Could you look into it and tell me?",
             "What should I do now?",
             "I want an answer.",
+            "Please tell me what is going on.",
+            "Can you tell me where it stands?",
+            "Please explain this to me.",
+            "I just want to know why.",
+            "What happens now?",
+            "Tell me more about it, please.",
+            "Could you explain?",
+            "Please keep me informed.",
         ),
     },
     "test": {
@@ -170,27 +224,43 @@ TEMPLATES = {
 }
 
 FIRST_NAMES = {
-    "train": "Anna Ben Carla David Elena Frank Grace Hugo Ines Jack Karen Leo Maria Nils Olga Peter Rosa Simon Tara Victor".split(),
-    "test": "Amir Beatriz Chen Dora Emil Fatima Goran Hana Ivan Julia".split(),
+    "train": (
+        *("Anna", "Ben", "Clara", "David", "Elena", "Frank", "Grace", "Hugo", "Irene", "Jack"),
+        *("Karen", "Leo", "Maria", "Nick", "Olivia", "Peter", "Rosa", "Simon", "Tina", "Victor"),
+    ),
+    "test": (*("Adam", "Lucy", "Tom", "Sarah", "Paul", "Emma", "Mark", "Julia", "Robert", "Alice"),),
 }
 LAST_NAMES = {
-    "train": "Adams Baker Costa Dietrich Evans Fischer Garcia Hughes Ivanov Jensen Keller Lopez Meyer Novak Olsen Parker Rossi Smith Turner Wagner".split(),
-    "test": "Abbott Brandt Dubois Eriksen Ferrari Grant Huber Kowalski Moreau Petrov".split(),
+    "train": (
+        *("Adams", "Baker", "Cooper", "Evans", "Fisher", "Garcia", "Hughes", "Jones", "Keller", "Lopez"),
+        *("Meyer", "Nelson", "Olsen", "Parker", "Roberts", "Smith", "Turner", "Wagner", "Young", "Miller"),
+    ),
+    "test": (*("Brown", "Clark", "Davis", "Green", "Hall", "King", "Lewis", "Moore", "Scott", "Walker"),),
 }
 PRODUCTS = {
     "train": (
-        "desk lamp,coffee grinder,office chair,water bottle,winter jacket,phone case,wall clock,bread knife,garden hose,"
-        "yoga mat,bookshelf,tea pot,camping stove,bike pump,rice cooker,guitar stand,bath towel,laptop bag,night table,toy train"
-    ).split(","),
-    "test": "picture frame,electric kettle,running belt,hiking tent,piano stool,steel pan,baby monitor,floor mirror,radio alarm,tool box".split(
-        ","
+        *("desk lamp", "coffee grinder", "office chair", "water bottle", "winter jacket", "phone case", "wall clock"),
+        *(
+            "bread knife",
+            "garden hose",
+            "yoga mat",
+            "bookshelf",
+            "tea pot",
+            "camping stove",
+            "bike pump",
+            "rice cooker",
+        ),
+        *("guitar stand", "bath towel", "laptop bag", "night table", "toy train"),
+    ),
+    "test": (
+        *("picture frame", "steel kettle", "running belt", "family tent", "piano stool", "steel pan"),
+        *("baby monitor", "floor mirror", "radio alarm", "tool box"),
     ),
 }
 
 
-def mail(rng: random.Random, half: str) -> tuple[str, dict[str, str]]:
+def mail(rng: random.Random, half: str, issue: str, wants: str) -> tuple[str, dict[str, str]]:
     """One mail and its record, drawn from the `half` ("train" or "test") of templates, phrasings, names and products."""
-    issue, wants = rng.choice(sorted(ISSUES[half])), rng.choice(sorted(WANTS[half]))
     record = {
         "name": f"{rng.choice(FIRST_NAMES[half])} {rng.choice(LAST_NAMES[half])}",
         "order": f"{rng.choice('ABCDEFGH')}-{rng.randrange(1_000, 10_000)}",
@@ -208,11 +278,17 @@ def mail(rng: random.Random, half: str) -> tuple[str, dict[str, str]]:
 
 
 def mails(n: int, half: str, seed: int = 0) -> list[dict]:
-    """`n` chat rows: {"messages": [system, user, assistant]}; the assistant's line is the record as JSON."""
+    """`n` chat rows: {"messages": [system, user, assistant]}; the assistant's line is the record as JSON.
+
+    Each pair of issue and wants comes equally often.
+    """
     rng = random.Random(f"{seed}:{half}")
+    pairs = [(issue, wants) for issue in ISSUES[half] for wants in WANTS[half]]
     rows = []
-    for _ in range(n):
-        text, record = mail(rng, half)
+    for i in range(n):
+        if i % len(pairs) == 0:
+            rng.shuffle(pairs)
+        text, record = mail(rng, half, *pairs[i % len(pairs)])
         rows.append(
             {
                 "messages": [

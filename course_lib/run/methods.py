@@ -1,6 +1,7 @@
 """Methods: how each one turns a pretrained model into one with some weights to train."""
 
 import difflib
+import warnings
 
 import torch
 from peft import (
@@ -16,6 +17,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
+
+# transformers 5.23 renamed a property that PEFT 0.21 still asks for: not the reader's concern.
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 def bf16_in_hardware() -> bool:
@@ -61,9 +65,16 @@ def _full(model: PreTrainedModel, plan: Plan) -> PreTrainedModel:
 
 
 def _lora(model: PreTrainedModel, plan: Plan) -> PeftModel:
-    targets = plan.targets if isinstance(plan.targets, str) else list(plan.targets)
+    targets = [plan.targets] if isinstance(plan.targets, str) else list(plan.targets)
+    if targets == ["all-linear"]:
+        targets = linear_names(model)
     config = LoraConfig(
-        r=plan.rank, lora_alpha=plan.alpha, lora_dropout=plan.dropout, target_modules=targets, task_type="CAUSAL_LM"
+        r=plan.rank,
+        lora_alpha=plan.alpha,
+        lora_dropout=plan.dropout,
+        target_modules=targets,
+        layers_to_transform=list(range(plan.first_layer, model.config.num_hidden_layers)) if plan.first_layer else None,
+        task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
 
@@ -107,19 +118,29 @@ def load_tokenizer(folder):
     return tokenizer
 
 
+def linear_names(model: nn.Module) -> list[str]:
+    """Names of a model's linear layers inside its blocks: q_proj, up_proj, ... The output layer is none of them."""
+    names = {name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return sorted(names - {"lm_head"})
+
+
 def check_targets(folder, plan: Plan) -> None:
     """Refuse target modules that the model lacks, from its configuration alone: no weights are loaded.
 
     Raises:
         CourseError: names the module, its nearest match and what the model has.
     """
-    if plan.method not in ("lora", "qlora") or plan.targets == "all-linear":
+    if plan.method not in ("lora", "qlora") or (plan.targets == "all-linear" and not plan.first_layer):
         return
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    known = sorted(
-        {name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)} - {"lm_head"}
-    )
+    known = linear_names(model)
+    if plan.first_layer >= model.config.num_hidden_layers:
+        raise CourseError(
+            f"{plan.model} has {model.config.num_hidden_layers} blocks, numbered from 0: set first_layer below that."
+        )
+    if plan.targets == "all-linear":
+        return
     for target in [plan.targets] if isinstance(plan.targets, str) else plan.targets:
         if target not in known:
             near = difflib.get_close_matches(target, known, n=1)

@@ -8,8 +8,7 @@ import shutil
 import signal
 import threading
 import time
-import warnings
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,7 +26,7 @@ from course_lib.plan import Plan
 from course_lib.run import data as data_module
 from course_lib.run.assets import check_model, known_config, model_folder
 from course_lib.run.chat import IGNORED, encode_rows
-from course_lib.run.checkpoints import newest_valid, prune
+from course_lib.run.checkpoints import newest_valid, prune, throw_away
 from course_lib.run.meter import GIB, Meter, busy_neighbours
 from course_lib.run.methods import (
     check_targets,
@@ -42,9 +41,6 @@ from course_lib.run.step import collate, order, target_loss
 
 hf_logging.set_verbosity_error()
 hf_logging.disable_progress_bar()
-warnings.filterwarnings(
-    "ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning
-)  # PEFT's, not the reader's
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
     """Train `plan` in `folder` (default: one folder per plan under `my_work/runs`) and return the run.
 
     A finished run of the same plan is returned as it is; an unfinished one goes on from its newest valid checkpoint.
-    `resume=False` throws away what the folder holds. On Ctrl-C or SIGTERM the step under way is finished and saved.
+    `resume=False` throws away the run that the folder holds. On Ctrl-C or SIGTERM the step under way is finished and saved.
     Out of memory: the micro-batch is halved, accumulation doubled, so that each step keeps its rows.
 
     Raises:
@@ -114,10 +110,8 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
             when one row alone does not fit in memory.
     """
     folder = Path(folder) if folder else work_folder() / "runs" / f"{plan.method}-{plan.id}"
-    _check(plan, folder)
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    if (folder / "final").exists() and fault(folder / "final") is None:
+    _check(plan, folder, resume)
+    if resume and (folder / "final").exists() and fault(folder / "final") is None:
         print(f"This plan was trained before; its run is in {folder}. (resume=False trains it anew.)")
         return Run(folder, plan, json.loads((folder / "final" / "run.json").read_text()))
     data = data_module.load(plan.data, n_train=plan.n_train)
@@ -125,8 +119,11 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
     check_targets(base, plan)
     tokenizer = load_tokenizer(base)
     rows = encode_rows(tokenizer, data.train, plan.max_len)
+    if not resume:
+        throw_away(folder)
     _check_disk(folder, base, plan)
-    plan.to_yaml(folder / "plan.yaml")
+    if not (folder / "plan.yaml").exists():
+        os.replace(plan.to_yaml(folder / f"plan.{os.getpid()}.tmp"), folder / "plan.yaml")
     if (others := busy_neighbours()) > 0.5:
         print(
             f"Other processes keep {others:.1f} of {os.cpu_count()} cores busy: training will be much slower than it could be."
@@ -151,7 +148,7 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
         )
 
 
-def _check(plan: Plan, folder: Path) -> None:
+def _check(plan: Plan, folder: Path, resume: bool) -> None:
     """Everything that can be refused without downloading or loading anything."""
     data_module.check_name(plan.data)
     check_model(plan.model)
@@ -164,7 +161,7 @@ def _check(plan: Plan, folder: Path) -> None:
     if plan.attention == "flash_attention_2" and not torch.cuda.is_available():
         raise CourseError("flash_attention_2 needs an NVIDIA GPU: set attention to sdpa.")
     kept = folder / "plan.yaml"
-    if kept.exists() and Plan.from_yaml(kept) != plan:
+    if resume and kept.exists() and Plan.from_yaml(kept) != plan:
         raise CourseError(
             f"{folder} holds a run of another plan: choose another folder, or pass resume=False to throw that run away."
         )
@@ -236,7 +233,7 @@ class _Progress(TrainerCallback):
     """A progress bar, the tokens and seconds of each step, and a clean end on Ctrl-C."""
 
     def __init__(self, meter: Meter, tokens: list[int]):
-        self.meter, self.tokens, self.stop_asked = meter, tokens, False
+        self.meter, self.tokens, self.stop_asked, self.bar = meter, tokens, False, None
 
     def on_train_begin(self, args, state, control, **_):
         self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc="training")
@@ -255,8 +252,9 @@ class _Progress(TrainerCallback):
             self.bar.update()
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}")
 
-    def on_train_end(self, args, state, control, **_):
-        self.bar.close()
+    def close(self):
+        if self.bar:
+            self.bar.close()
 
 
 @contextmanager
@@ -325,7 +323,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, grad_a
         trainer.everywhere = plan.loss == "full"
         if start:
             print(f"Going on from {start.name} of {len(tokens)} steps.")
-        with _clean_end(progress):
+        with closing(progress), _clean_end(progress):
             trainer.train(resume_from_checkpoint=str(start) if start else None)
     trained, everything = trainable_parameters(model)
     history = [entry for entry in trainer.state.log_history if "tokens" in entry]

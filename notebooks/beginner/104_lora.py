@@ -38,6 +38,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+
 # %% tags=["shown:course_lib.run.lora"]
 class LoRALinear(nn.Module):
     """A frozen linear layer plus a trained low-rank update: W x + (alpha / rank) B A x (Hu et al. 2021).
@@ -65,6 +66,7 @@ class LoRALinear(nn.Module):
 
 # %% [markdown]
 # A model has hundreds of linear layers. This function wraps all of them but the output layer.
+
 
 # %% tags=["shown:course_lib.run.lora"]
 def add_lora(model: nn.Module, rank: int, alpha: float) -> nn.Module:
@@ -171,8 +173,16 @@ print("4-shot:", four_shot.answers[0].said)
 # %%
 from course_lib import train
 
-plan = Plan(model=size.model, method="lora", rank=16, alpha=32, lr=3e-3, data="mails",
-            n_train=size.n_train, micro_batch=size.micro_batch)
+plan = Plan(
+    model=size.model,
+    method="lora",
+    rank=16,
+    alpha=32,
+    lr=3e-3,
+    data="mails",
+    n_train=size.n_train,
+    micro_batch=size.micro_batch,
+)
 run = train(plan)
 print(run)
 
@@ -183,8 +193,7 @@ print(run)
 # %%
 from course_lib.prove.report import plot_loss
 
-plot_loss(run);
-
+plot_loss(run)
 # %% [markdown]
 # ## After
 #
@@ -197,8 +206,7 @@ report = Report({"base, 0-shot": zero_shot, "base, 4-shot": four_shot, "LoRA": t
 report
 
 # %%
-report.plot("field_accuracy");
-
+report.plot("field_accuracy")
 # %% [markdown]
 # Read the failures. A number says how often; only the answers say how.
 
