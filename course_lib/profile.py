@@ -10,7 +10,7 @@ from course_lib.errors import CourseError
 class Profile:
     """Numbers that lessons read, so that no lesson branches on the machine.
 
-    n_train, n_test: rows. micro_batch: rows per forward pass. model: name of a model.
+    n_train, n_test: rows. micro_batch: rows per forward pass. first_layer, lr: as in `Plan`. model: name of a model.
     """
 
     name: str
@@ -18,16 +18,18 @@ class Profile:
     n_train: int
     n_test: int
     micro_batch: int
+    first_layer: int
+    lr: float
     why: str
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("cpu", "smollm2-135m", 96, 24, 4, "about a minute of LoRA on 2 cores without bf16 (AVX2)"),
-        Profile("t4", "HuggingFaceTB/SmolLM2-360M-Instruct", 960, 200, 16, "16 GB, no bf16; untested here"),
-        Profile("gpu24", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 960, 200, 16, "24 GB, bf16; untested here"),
-        Profile("gpu80", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 4800, 400, 64, "80 GB, bf16; untested here"),
+        Profile("cpu", "smollm2-135m", 120, 24, 4, 15, 3e-3, "about a minute of LoRA on 2 cores without bf16 (AVX2)"),
+        Profile("t4", "HuggingFaceTB/SmolLM2-360M-Instruct", 960, 200, 16, 0, 1e-3, "16 GB, no bf16; not yet tried"),
+        Profile("gpu24", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 960, 200, 16, 0, 5e-4, "24 GB, bf16; not yet tried"),
+        Profile("gpu80", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 4800, 400, 64, 0, 5e-4, "80 GB, bf16; not yet tried"),
     )
 }
 

@@ -37,8 +37,9 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def throw_away(folder: Path) -> None:
-    """Delete a run's result, checkpoints and plan, and nothing else that the folder may hold."""
+    """Delete a run's result, checkpoints, plan and data digest, and nothing else that the folder may hold."""
     for path in [folder / "final", *_by_step(folder)]:
         (path / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(path, ignore_errors=True)
-    (folder / "plan.yaml").unlink(missing_ok=True)
+    for name in ("plan.yaml", "data.sha256"):
+        (folder / name).unlink(missing_ok=True)

@@ -11,8 +11,7 @@ FIELDS = ("name", "order", "product", "issue", "wants")
 
 INSTRUCTION = (
     "Turn the mail into JSON with the keys name, order, product, issue, wants. "
-    "issue: damaged, late, wrong_item, missing_part or double_charge. "
-    "wants: refund, replacement or information."
+    "issue: damaged, late, wrong_item or missing_part. wants: refund or replacement."
 )
 
 ISSUES = {
@@ -89,50 +88,31 @@ ISSUES = {
             "Part of the {product} is not here: the bag with the screws.",
             "In the package of the {product} there was one piece too few.",
         ),
-        "double_charge": (
-            "I was charged twice for the {product}.",
-            "My card shows two payments for one {product}.",
-            "You took the money for the {product} two times.",
-            "The {product} was billed twice.",
-            "There are two invoices for the same {product}.",
-            "I paid double for the {product}.",
-            "The price of the {product} was taken from my account again.",
-            "My bank shows a second debit for the {product}.",
-            "You charged the {product} to my card two times.",
-            "I bought one {product} and the bill says two.",
-            "On my statement the {product} is listed two times.",
-            "You debited my account twice for the {product}.",
-            "I see the same payment for the {product} again.",
-            "The {product} cost me double: you took the money once more.",
-            "I paid on Monday, and you charged the {product} again.",
-            "The amount for the {product} was booked twice.",
-        ),
     },
     "test": {
         "damaged": (
             "The {product} fell apart as I unpacked it.",
             "One corner of the {product} is crushed.",
             "I found the {product} cracked and full of scratches.",
+            "The {product} is cracked and cannot be used.",
         ),
         "late": (
             "Ten days after the promised date I still have no {product}.",
             "How much longer must I wait for the {product}?",
             "The {product} has not been delivered so far.",
+            "I have been waiting for the {product} since last month.",
         ),
         "wrong_item": (
             "Somebody mixed up the parcels: what I unpacked was not the {product}.",
             "I asked for a {product}, yet the box contained an unrelated article.",
             "You shipped me something different from the {product}.",
+            "The {product} that I chose is not what came.",
         ),
         "missing_part": (
             "Two bolts that belong to the {product} were not in the package.",
             "The {product} came without the charger that your page promised.",
             "The handle of the {product} is missing from the box.",
-        ),
-        "double_charge": (
-            "My bank statement lists the {product} two times.",
-            "The payment for the {product} left my account twice.",
-            "For one {product} you debited me on Monday and again on Tuesday.",
+            "There is no manual and no plug with the {product}.",
         ),
     },
 }
@@ -175,29 +155,22 @@ WANTS = {
             "Can I get a different one instead?",
             "I want it exchanged.",
         ),
-        "information": (
-            "Please tell me what happens next.",
-            "Can you explain what went wrong?",
-            "I would like to know more.",
-            "Please let me know how this is handled.",
-            "How could this happen?",
-            "Could you look into it and tell me?",
-            "What should I do now?",
-            "I want an answer.",
-            "Please tell me what is going on.",
-            "Can you tell me where it stands?",
-            "Please explain this to me.",
-            "I just want to know why.",
-            "What happens now?",
-            "Tell me more about it, please.",
-            "Could you explain?",
-            "Please keep me informed.",
-        ),
     },
     "test": {
-        "refund": ("Kindly transfer the amount back to me.", "I expect my money to be returned."),
-        "replacement": ("Could I get a new one instead?", "Ship me another, please."),
-        "information": ("Can you tell me what is going on?", "Please explain where things stand."),
+        "refund": (
+            "Kindly transfer the amount back to me.",
+            "I expect my money to be returned.",
+            "A refund would be right.",
+            "I ask for my money.",
+            "Pay me back what it cost.",
+        ),
+        "replacement": (
+            "Could I get a new one instead?",
+            "Ship me another, please.",
+            "Please exchange it for a good one.",
+            "I hope for a replacement.",
+            "Send me the right one, please.",
+        ),
     },
 }
 
@@ -239,18 +212,13 @@ LAST_NAMES = {
 }
 PRODUCTS = {
     "train": (
-        *("desk lamp", "coffee grinder", "office chair", "water bottle", "winter jacket", "phone case", "wall clock"),
-        *(
-            "bread knife",
-            "garden hose",
-            "yoga mat",
-            "bookshelf",
-            "tea pot",
-            "camping stove",
-            "bike pump",
-            "rice cooker",
-        ),
-        *("guitar stand", "bath towel", "laptop bag", "night table", "toy train"),
+        *("desk lamp", "coffee grinder", "office chair", "water bottle", "winter jacket", "phone case"),
+        *("wall clock", "bread knife", "garden hose", "yoga mat", "bookshelf", "tea pot"),
+        *("camping stove", "bike pump", "rice cooker", "guitar stand", "bath towel", "laptop bag"),
+        *("night table", "toy train", "sun hat", "door bell", "travel pillow", "dog bed"),
+        *("soup bowl", "snow shovel", "hand mixer", "paper lamp", "swim goggles", "kitchen scale"),
+        *("rain coat", "music box", "shoe rack", "leather wallet", "bird house", "paint brush"),
+        *("alarm system", "wool blanket", "fishing rod", "sewing machine"),
     ),
     "test": (
         *("picture frame", "steel kettle", "running belt", "family tent", "piano stool", "steel pan"),

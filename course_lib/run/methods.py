@@ -106,7 +106,12 @@ def reload(folder, plan: Plan, weights) -> PreTrainedModel | PeftModel:
     """A trained model in eval mode: the weights of a finished run, on the base model of its plan."""
     if plan.method == "full":
         return load_base(weights, plan).eval()
-    return PeftModel.from_pretrained(load_base(folder, plan), weights).eval()
+    base = load_base(folder, plan)
+    if plan.method == "qlora":
+        base = prepare_model_for_kbit_training(
+            base, use_gradient_checkpointing=False
+        )  # the dtypes that it was trained with
+    return PeftModel.from_pretrained(base, weights).eval()
 
 
 def load_tokenizer(folder):

@@ -23,16 +23,17 @@ WORTH_SHARING = 16  # tokens; below this a second forward pass costs more than i
 def order(lengths: list[int], step_rows: int, epochs: int, seed: int) -> list[int]:
     """Row numbers in training order: `epochs` passes, each consecutive `step_rows` of them near-equal in length.
 
-    Rows are shuffled, sorted by length within chunks of eight steps, and the steps are shuffled again, so that which rows
-    meet is still mostly chance. The order depends on the seed alone: a resumed run goes on with the same rows.
+    Rows are shuffled, sorted by length within chunks of up to eight steps, and the steps are shuffled again, so that which
+    rows meet is still mostly chance. The order depends on the seed alone: a resumed run goes on with the same rows.
     """
     rng, out = random.Random(seed), []
+    chunk_rows = step_rows * max(1, min(8, len(lengths) // step_rows // 2))
     for _ in range(epochs):
         rows = list(range(len(lengths)))
         rng.shuffle(rows)
         steps = []
-        for start in range(0, len(rows), 8 * step_rows):
-            chunk = sorted(rows[start : start + 8 * step_rows], key=lambda row: lengths[row])
+        for start in range(0, len(rows), chunk_rows):
+            chunk = sorted(rows[start : start + chunk_rows], key=lambda row: lengths[row])
             steps += [chunk[i : i + step_rows] for i in range(0, len(chunk), step_rows)]
         short = [step for step in steps if len(step) < step_rows]
         steps = [step for step in steps if len(step) == step_rows]

@@ -1,6 +1,7 @@
 """`train(plan)`: one run, from checked plan to saved weights; killed anywhere, it goes on where it was."""
 
 import errno
+import hashlib
 import json
 import os
 import platform
@@ -36,7 +37,7 @@ from course_lib.run.methods import (
     reload,
     trainable_parameters,
 )
-from course_lib.run.seal import fault, seal
+from course_lib.run.seal import MANIFEST, fault, seal
 from course_lib.run.step import collate, order, target_loss
 
 hf_logging.set_verbosity_error()
@@ -111,41 +112,58 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
     """
     folder = Path(folder) if folder else work_folder() / "runs" / f"{plan.method}-{plan.id}"
     _check(plan, folder, resume)
+    data = data_module.load(plan.data, n_train=plan.n_train)
+    digest = hashlib.sha256(json.dumps(data.train).encode()).hexdigest()
+    kept = folder / "data.sha256"
+    if resume and kept.exists() and kept.read_text() != digest:
+        raise CourseError(
+            f"The training rows of {plan.data} have changed since the run in {folder} began: "
+            "choose another folder, or pass resume=False to train anew."
+        )
     if resume and (folder / "final").exists() and fault(folder / "final") is None:
         print(f"This plan was trained before; its run is in {folder}. (resume=False trains it anew.)")
         return Run(folder, plan, json.loads((folder / "final" / "run.json").read_text()))
-    data = data_module.load(plan.data, n_train=plan.n_train)
     base = model_folder(plan.model, plan.revision)
     check_targets(base, plan)
     tokenizer = load_tokenizer(base)
     rows = encode_rows(tokenizer, data.train, plan.max_len)
     if not resume:
         throw_away(folder)
-    _check_disk(folder, base, plan)
-    if not (folder / "plan.yaml").exists():
-        os.replace(plan.to_yaml(folder / f"plan.{os.getpid()}.tmp"), folder / "plan.yaml")
+    start = newest_valid(folder)
+    _check_disk(folder, base, plan, checkpoints=1 if start else 3)
+    _write_whole(folder / "data.sha256", digest)
+    _write_whole(folder / "plan.yaml", plan.to_text())
     if (others := busy_neighbours()) > 0.5:
         print(
             f"Other processes keep {others:.1f} of {os.cpu_count()} cores busy: training will be much slower than it could be."
         )
 
-    micro_batch, grad_accum = plan.micro_batch, plan.grad_accum
+    step_rows = plan.micro_batch * plan.grad_accum
+    # Smaller than the plan's if memory ran out before the run was cut off.
+    micro_batch = json.loads((start / MANIFEST).read_text())["micro_batch"] if start else plan.micro_batch
     while True:
         try:
-            return _train_once(plan, folder, base, tokenizer, rows, data.notice, micro_batch, grad_accum)
+            return _train_once(plan, folder, base, tokenizer, rows, data.notice, micro_batch, start)
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-        step_rows = micro_batch * grad_accum
         if micro_batch == 1:
             raise CourseError(
                 "Out of memory with one row at a time: set gradient_checkpointing to true, lower max_len, or choose a smaller model."
             )
         micro_batch = next(size for size in range(micro_batch // 2, 0, -1) if step_rows % size == 0)
-        grad_accum = step_rows // micro_batch
         print(
-            f"Out of memory: going on with micro_batch {micro_batch} and grad_accum {grad_accum}; each step keeps its {step_rows} rows."
+            f"Out of memory: going on with micro_batch {micro_batch} and grad_accum {step_rows // micro_batch}; "
+            f"each step keeps its {step_rows} rows."
         )
+        start = newest_valid(folder)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """A kill at any moment leaves the old file or the new one."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
 
 
 def _check(plan: Plan, folder: Path, resume: bool) -> None:
@@ -167,11 +185,11 @@ def _check(plan: Plan, folder: Path, resume: bool) -> None:
         )
 
 
-def _check_disk(folder: Path, base: Path, plan: Plan) -> None:
-    """Three checkpoints must fit (two are kept while one is written): weights, and two Adam moments, of what is trained."""
+def _check_disk(folder: Path, base: Path, plan: Plan, checkpoints: int) -> None:
+    """The coming checkpoints must fit (two are kept while one is written): weights and two Adam moments of what is trained."""
     weights = sum(file.stat().st_size for file in base.glob("*.safetensors"))
     share = 2 if plan.method == "full" else 0.1
-    need = 3 * 3 * weights * share
+    need = checkpoints * 3 * weights * share
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -202,7 +220,7 @@ class _StepTrainer(Trainer):
         target = Path(self.args.output_dir) / f"checkpoint-{step}"
         try:
             super()._save_checkpoint(model, trial)
-            seal(target, step=step)
+            seal(target, step=step, micro_batch=self.args.per_device_train_batch_size)
         except Exception as error:
             if not _disk_is_full(error, self.args.output_dir):
                 raise
@@ -278,8 +296,8 @@ def _clean_end(progress: _Progress):
             signal.signal(signum, handler)
 
 
-def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, grad_accum) -> Run:
-    step_rows = micro_batch * grad_accum
+def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start) -> Run:
+    step_rows = plan.micro_batch * plan.grad_accum
     schedule = [rows[i] for i in order([len(row.input_ids) for row in rows], step_rows, plan.epochs, plan.seed)]
     tokens = [
         sum(len(row.input_ids) for row in schedule[i : i + step_rows]) for i in range(0, len(schedule), step_rows)
@@ -290,7 +308,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, grad_a
         use_cpu=not torch.cuda.is_available(),
         bf16=compute_dtype(plan.precision) is torch.bfloat16,
         per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=grad_accum,
+        gradient_accumulation_steps=step_rows // micro_batch,
         num_train_epochs=1,  # `schedule` holds every epoch
         train_sampling_strategy="sequential",
         learning_rate=plan.lr,
@@ -309,7 +327,6 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, grad_a
         report_to="none",
     )
     share = plan.method != "prompt_tuning" and not plan.gradient_checkpointing and plan.n_gpus == 1
-    start = newest_valid(folder)
     with Meter() as meter:
         progress = _Progress(meter, tokens)
         trainer = _StepTrainer(

@@ -21,7 +21,7 @@ from course_lib.run.chat import IGNORED, encode_rows
 from course_lib.run.data import load
 from course_lib.run.methods import compute_dtype, load_base, load_tokenizer
 
-STEPS, BATCH = 10, 8
+STEPS, BATCH = 6, 8
 PLAN = Plan(data="mails", n_train=STEPS * BATCH, micro_batch=BATCH, save_steps=1000)
 LORA = LoraConfig(r=PLAN.rank, lora_alpha=PLAN.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
 # Forward and backward through the frozen linear layers, 106 M weights: 2 + 2 FLOP each; LoRA, 4.9 M weights: 2 + 4 each;
