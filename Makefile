@@ -29,12 +29,11 @@ learn: assets
 
 quick: setup
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/lint-imports --no-cache >/dev/null || { $(BIN)/ruff check . ; $(BIN)/ruff format --check . ; $(BIN)/lint-imports ; exit 1; }
-	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow" tests/unit tests/pages
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/pages
 
 test: assets quick
 	@echo "Testing the run: kills, damage, a full disk; then with the real model ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/recovery
-	@$(QUIET) $(PY) -m pytest -q -m slow tests/unit
 	@echo "Running every lesson and every solution with nbval ..."
 	@rm -rf build/work && COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=200 --durations=10 --override-ini testpaths= notebooks solutions
 	@COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q tests/lessons

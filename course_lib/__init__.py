@@ -14,7 +14,7 @@ _WHERE = {
     "CourseError": "errors",
     "Plan": "plan",
     "PROFILES": "profile",
-    "profile": "profile",
+    "current_profile": "profile",
     "work_folder": "folders",
     "Run": "run.train",
     "train": "run.train",

@@ -48,7 +48,15 @@ def doctor() -> None:
     lines = examine(work_folder(), course_root() / "requirements.lock")
     lines += [Line(name, state == "ready", state, hint) for name, state, hint in status()]
     print("\n".join(map(str, lines)))
-    print(f"\nModels and data are kept in {home()}; your work is kept in {work_folder()}.")
+    print(f"\nModels and data are kept in {_short(home())}; your work is kept in {_short(work_folder())}.")
+
+
+def _short(path: Path) -> str:
+    """A path from the course folder or from the home folder, where it lies in one of these."""
+    for start, name in ((course_root(), "the course's "), (Path.home(), "~/")):
+        if path.is_relative_to(start):
+            return name + path.relative_to(start).as_posix()
+    return str(path)
 
 
 @app.command()
@@ -97,7 +105,11 @@ def learn(port: int = 8888, browser: bool = True) -> None:
     command += [f"--LabApp.default_url=/lab/tree/{lesson.as_posix()}"]
     command += ["--ContentsManager.hide_globs=['[0-9][0-9][0-9]_*.py', '__pycache__']"]
     command += [] if browser else ["--no-browser"]
-    raise typer.Exit(subprocess.call(command))
+    if getattr(os, "geteuid", lambda: 1)() == 0:
+        command += ["--allow-root"]  # in a container there is no other user, and Jupyter refuses to start
+    if os.name == "nt":
+        raise typer.Exit(subprocess.call(command))
+    os.execv(command[0], command)  # Lab takes this process's place, so that whatever stops it stops Lab
 
 
 def copy_exercises(root: Path, work: Path) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -137,6 +136,8 @@ PER_ROW = {f.__name__: f for f in (valid_json, field_accuracy, exact_match, accu
 
 def _macro_f1(said: list[str], wanted: list[str]) -> Score:
     """Macro-averaged F1 over the wanted labels; anything else that was said counts against recall."""
+    from sklearn.metrics import f1_score  # two seconds, for the one metric that needs it
+
     pairs = np.array([[w.strip().lower(), s.strip().lower()] for s, w in zip(said, wanted, strict=True)], dtype=object)
     labels = sorted(set(pairs[:, 0]))
 

@@ -7,8 +7,6 @@ that only learned our sentences by heart scores badly on them.
 import json
 import random
 
-FIELDS = ("name", "order", "product", "issue", "wants")
-
 INSTRUCTION = (
     "Turn the mail into JSON with the keys name, order, product, issue, wants. "
     "issue: damaged, late, wrong_item or missing_part. wants: refund or replacement."

@@ -48,7 +48,7 @@ course.doctor()
 # A lesson reads its sizes from a **profile**, so that the same cells suit a laptop and a large GPU. This is yours:
 
 # %%
-course.profile()
+course.current_profile()
 
 # %% [markdown]
 # To take another one, set the environment variable `COURSE_PROFILE` before you start (`cpu`, `t4`, `gpu24`, `gpu80`).

@@ -88,11 +88,11 @@ def add_lora(model: nn.Module, rank: int, alpha: float) -> nn.Module:
 # %%
 from peft import LoraConfig, get_peft_model
 
-from course_lib import Plan, profile
+from course_lib import Plan, current_profile
 from course_lib.run.assets import model_folder
 from course_lib.run.methods import load_base, load_tokenizer, trainable_parameters
 
-size = profile()
+size = current_profile()
 folder = model_folder(size.model)
 tokenizer = load_tokenizer(folder)
 plan = Plan(model=size.model, precision="fp32")

@@ -84,6 +84,7 @@ def trl(folder, tokenizer, rows) -> float:
                 num_train_epochs=1,
                 learning_rate=PLAN.lr,
                 report_to="none",
+                logging_strategy="no",
                 disable_tqdm=True,
                 save_strategy="no",
             ),
