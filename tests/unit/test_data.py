@@ -304,7 +304,7 @@ def test_bad_rows_are_named_even_when_their_file_cannot_be_written(tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"name_or_path": "mail"}, "the data sets are mails, dates, licences"),
+        ({"name_or_path": "mail"}, "name a file, or one of mails, dates, licences"),
         ({"name_or_path": "nothing.csv"}, "no file 'nothing.csv'"),
         ({"name_or_path": "mails", "n_train": 0}, "at least 1"),
         ({"name_or_path": "mails", "on_reject": "skip"}, '"stop" or "drop"'),

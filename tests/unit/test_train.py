@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -198,12 +199,13 @@ def test_a_refused_plan_throws_nothing_away(finished):
 
 
 def test_a_kill_while_the_plan_is_written_leaves_no_half_plan(plan_of, tmp_path, monkeypatch):
-    def killed(plan, path):
-        path.write_text("model: ti")
+    def killed(path, text, **_):
+        with open(path, "w") as file:
+            file.write(text[: len(text) // 2])
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(Plan, "to_yaml", killed)
+        patch.setattr(Path, "write_text", killed)
         with pytest.raises(SystemExit):
             train(plan_of("lora"), folder=tmp_path / "run")
     assert train(plan_of("lora", epochs=1), folder=tmp_path / "run").finished
@@ -248,3 +250,17 @@ def test_rank_zero_is_no_plan(plan_of):
 def test_control_a_plan_that_can_run_does_load_weights(plan_of, no_weights, tmp_path):
     with pytest.raises(AssertionError, match="model weights were loaded"):
         train(plan_of("lora"), folder=tmp_path / "run")
+
+
+def test_rows_that_changed_since_a_run_began_are_noticed(plan_of, tmp_path):
+    plan = plan_of("lora")
+    train(plan, folder=tmp_path / "run")
+    path = Path(plan.data)
+    text = path.read_text()
+    try:
+        path.write_text(text.replace("JSON", "YAML", 1))
+        with pytest.raises(CourseError, match="have changed since the run"):
+            train(plan, folder=tmp_path / "run")
+        assert train(plan, folder=tmp_path / "run", resume=False).finished
+    finally:
+        path.write_text(text)
