@@ -29,7 +29,8 @@ learn: assets
 
 quick: setup
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/lint-imports --no-cache >/dev/null || { $(BIN)/ruff check . ; $(BIN)/ruff format --check . ; $(BIN)/lint-imports ; exit 1; }
-	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/pages
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not alone" tests/unit tests/pages
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m alone tests/unit/test_rows.py
 
 test: assets quick
 	@echo "Testing the run: kills, damage, a full disk; then with the real model ..."
