@@ -140,7 +140,9 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
 
     step_rows = plan.micro_batch * plan.grad_accum
     # Smaller than the plan's if memory ran out before the run was cut off.
-    micro_batch = json.loads((start / MANIFEST).read_text())["micro_batch"] if start else plan.micro_batch
+    micro_batch = (
+        json.loads((start / MANIFEST).read_text()).get("micro_batch", plan.micro_batch) if start else plan.micro_batch
+    )
     while True:
         try:
             return _train_once(plan, folder, base, tokenizer, rows, data.notice, micro_batch, start)
