@@ -123,8 +123,12 @@ def test_a_run_in_a_thread_leaves_signals_alone(plan, expected, tmp_path):
 def test_control_without_our_handler_ctrl_c_breaks_the_step_and_loses_it(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "_clean_end", lambda progress: nullcontext())
     during_step(monkeypatch, 7, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        train(plan, folder=tmp_path / "run")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits "ignore"
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(plan, folder=tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert newest_valid(tmp_path / "run").name == "checkpoint-4"
 
 
@@ -203,6 +207,27 @@ def test_out_of_memory_in_mid_run_goes_on_from_the_newest_checkpoint(plan, expec
     run = train(plan, folder=tmp_path / "run")
     assert "Going on from checkpoint-4 of 12 steps." in capsys.readouterr().out
     assert losses(run) == pytest.approx(whole, abs=1e-5)
+
+
+def test_a_resumed_run_keeps_the_micro_batch_that_fitted(plan, tmp_path, monkeypatch):
+    plan = plan.but(micro_batch=2, grad_accum=1, dropout=0.0)
+    tried = []
+
+    def loss(model, batch, *args):
+        tried.append(len(batch["input_ids"]))
+        if tried[-1] == 2:
+            raise RuntimeError(OUT_OF_MEMORY)
+        if len(tried) == 16 and 2 in tried:
+            raise KeyboardInterrupt
+        return real_loss(model, batch, *args)
+
+    monkeypatch.setattr(train_module, "target_loss", loss)
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, folder=tmp_path / "run")
+    assert set(tried) == {1, 2}
+    del tried[:]
+    assert train(plan, folder=tmp_path / "run").finished
+    assert set(tried) == {1}
 
 
 def test_one_row_too_large_is_told_with_remedies(wide, tmp_path, monkeypatch):
