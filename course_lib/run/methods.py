@@ -20,6 +20,8 @@ from course_lib.plan import Plan
 
 # transformers 5.23 renamed a property that PEFT 0.21 still asks for: not the reader's concern.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+# With learned virtual tokens PEFT drops position ids; `generate.answers` sees to it that none are needed.
+warnings.filterwarnings("ignore", "Position ids are not supported for parameter efficient tuning")
 
 
 def bf16_in_hardware() -> bool:
