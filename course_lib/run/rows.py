@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic_core import to_json
+
 from course_lib.errors import CourseError
 from course_lib.run.chat_row import Fault, from_json, from_table, quote, to_messages
 
@@ -222,15 +224,26 @@ def _parquet(path: Path) -> Found:
             raise CourseError(f"{path.name} needs a column messages, or prompt and completion; it has {found}.")
         unused = dict.fromkeys(names - used)
         for batch in file.iter_batches(1000, columns=sorted(used)):
-            for row in (batch.slice(i, 1) for i in range(len(batch))):
+            for i, record in enumerate(_records(batch)):
                 number += 1
+                if record is None:
+                    raw = batch.slice(i, 1).serialize().to_pybytes()
+                    yield number, raw, Fault("not UTF-8", "", "holds text that is not UTF-8")
+                    continue
+                raw = to_json(record, fallback=repr, bytes_mode="base64")
                 try:
-                    record = row.to_pylist()[0]
-                    raw = json.dumps(record, ensure_ascii=False, default=repr).encode()
                     yield number, raw, from_table(record | unused, raw)
-                except UnicodeDecodeError:
-                    yield number, row.serialize().to_pybytes(), Fault("not UTF-8", "", "holds text that is not UTF-8")
                 except Fault as fault:
                     yield number, raw, fault
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CourseError(f"{path.name} is damaged or no Parquet file; write or download it again.") from error
+
+
+def _records(batch) -> list[dict | None]:
+    """The rows of a record batch; None for one whose text is not UTF-8."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        if len(batch) == 1:
+            return [None]
+        return [record for i in range(len(batch)) for record in _records(batch.slice(i, 1))]

@@ -146,16 +146,26 @@ def test_control_datasets_loads_bad_rows_in_silence(tmp_path):
     assert [r.line for r in read(file).rejects] == [21, 22, 23]
 
 
-@pytest.mark.alone
-def test_100_000_rows_in_two_seconds(tmp_path):
-    system = "You answer customers of a shop for lamps and chairs in at most three sentences, and you stay polite."
+def write_many(file, n):
+    """`n` chats of a realistic length, as JSONL, CSV or Parquet by the file's suffix."""
     text = "I ordered a desk lamp three weeks ago and it has still not come. Could you look into it and tell me? "
-    file = tmp_path / "many.jsonl"
-    with file.open("w", encoding="utf-8") as out:
-        for i in range(100_000):
-            row = chat(f"{text * 2}My order is {i}.", f"I am sorry to hear this. Order {i} left us on Monday. " * 2)
-            row["messages"].insert(0, {"role": "system", "content": system})
-            out.write(json.dumps(row) + "\n")
+    asked = [f"{text * 2}My order is {i}." for i in range(n)]
+    said = [f"I am sorry to hear this. Order {i} left us on Monday. " * 2 for i in range(n)]
+    if file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(chat(*pair)) + "\n" for pair in zip(asked, said, strict=True)))
+    elif file.suffix == ".parquet":
+        messages = [chat(*pair)["messages"] for pair in zip(asked, said, strict=True)]
+        parquet.write_table(pa.table({"messages": messages}), file)
+    else:
+        with file.open("w", newline="") as out:
+            csv.writer(out).writerows([("prompt", "completion"), *zip(asked, said, strict=True)])
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("name", ["many.jsonl", "many.csv", "many.parquet"])
+def test_100_000_rows_in_two_seconds(tmp_path, name):
+    file = tmp_path / name
+    write_many(file, 100_000)
     seconds = float("inf")
     for _ in range(3):  # the best of three: what else the machine does is not our speed
         start = time.process_time()
