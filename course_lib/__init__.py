@@ -6,8 +6,7 @@ Names are resolved on first use, so that `import course_lib` is instant and torc
 import os
 from importlib import import_module
 
-# OpenMP threads that spin at barriers make training 10 to 50 times slower as soon as another process wants a core.
-# Sleeping instead costs about a fifth of the speed of a machine that has nothing else to do; `make test` sets it.
+# The tokenizer's own threads warn on stderr, and can deadlock, once a process has forked.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 _WHERE = {
