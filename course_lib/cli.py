@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -76,6 +77,30 @@ def train(plan: Path, folder: Path | None = None, fresh: bool = False) -> None:
 
     arguments = [str(plan), *(["--folder", str(folder)] if folder else []), *(["--fresh"] if fresh else [])]
     raise typer.Exit(main(arguments))
+
+
+class Form(StrEnum):
+    """What `script` prints."""
+
+    TRL_SCRIPT = "trl-script"
+    TRL_YAML = "trl-yaml"
+    LLAMAFACTORY = "llamafactory"
+    AXOLOTL = "axolotl"
+
+
+@app.command()
+def script(plan: Path, form: Form = Form.TRL_SCRIPT) -> None:
+    """Print the plan of a YAML file for other tools: a TRL + PEFT script, or the configuration file of another trainer."""
+    from course_lib import exports
+    from course_lib.plan import Plan
+
+    write = {
+        Form.TRL_SCRIPT: exports.to_script,
+        Form.TRL_YAML: exports.to_trl_yaml,
+        Form.LLAMAFACTORY: exports.to_llamafactory,
+        Form.AXOLOTL: exports.to_axolotl,
+    }
+    typer.echo(write[form](Plan.from_yaml(plan)), nl=False)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """The plan: everything that decides a training run, in one small YAML file."""
 
-import difflib
 import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +7,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from course_lib import exports
 from course_lib.errors import CourseError
+from course_lib.sentences import first_fault
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -27,8 +28,12 @@ class Plan(BaseModel):
 
     model: str = Field("smollm2-135m", description="embedded model, local folder, or model hub id (org/name)")
     revision: str | None = Field(None, description="commit of a hub model; None = the newest, written into the run")
-    method: Literal["full", "lora", "qlora", "prompt_tuning"] = Field("lora", description="which weights are trained")
-    objective: Literal["sft"] = Field("sft", description="what the loss rewards: the answers in the data")
+    method: Literal["full", "lora", "qlora", "adapters", "prompt_tuning", "prefix_tuning", "p_tuning", "ia3"] = Field(
+        "lora", description="which weights are trained"
+    )
+    objective: Literal["sft", "dpo", "sft+dpo", "cpt+sft", "classification"] = Field(
+        "sft", description="what the loss rewards; a+b = first a, then b"
+    )
     data: str = Field("mails", description="built-in data set, or a JSONL, CSV or Parquet file")
     n_train: Positive | None = Field(None, description="training rows; None = all that the data set offers")
 
@@ -43,8 +48,8 @@ class Plan(BaseModel):
     bottleneck: Positive = Field(64, description="adapters: width of the bottleneck")
     base_bits: Literal[4, 16] = Field(16, description="4 = frozen base held as NF4 (QLoRA); 16 = not quantised")
 
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto = bf16 where the processor computes in it"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto = bf16 where the processor computes in it; fp16 needs a GPU"
     )
     optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = (
         Field("adamw_torch", description="name as in transformers' `optim`")
@@ -60,8 +65,8 @@ class Plan(BaseModel):
     packing: Literal[False] = Field(False, description="several rows in one sequence: not offered yet")
     gradient_checkpointing: bool = Field(False, description="recompute activations in the backward pass")
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    loss: Literal["targets", "full"] = Field(
-        "targets", description="logits only where there is a target, or everywhere"
+    loss: Literal["targets", "full", "fused_linear"] = Field(
+        "targets", description="logits only where there is a target, everywhere, or never whole (Liger kernel, GPU)"
     )
     n_gpus: Positive = 1
     sharding: Literal["none", "ddp", "zero2", "fsdp"] = "none"
@@ -72,7 +77,7 @@ class Plan(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise CourseError(_sentence(error)) from None
+            raise CourseError(first_fault(error, Plan, "plan")) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -115,6 +120,22 @@ class Plan(BaseModel):
         path.write_text(self.to_text(), encoding="utf-8")
         return path
 
+    def to_script(self) -> str:
+        """A runnable TRL + PEFT script that needs nothing of ours; see `exports`."""
+        return exports.to_script(self)
+
+    def to_trl_yaml(self) -> str:
+        """What `trl sft --config` reads (`trl dpo` for objective dpo)."""
+        return exports.to_trl_yaml(self)
+
+    def to_llamafactory(self) -> str:
+        """What `llamafactory-cli train` reads."""
+        return exports.to_llamafactory(self)
+
+    def to_axolotl(self) -> str:
+        """What `axolotl train` reads."""
+        return exports.to_axolotl(self)
+
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Plan":
         """Read a plan; fields left out take their defaults.
@@ -134,18 +155,3 @@ class Plan(BaseModel):
         if not isinstance(fields, dict):
             raise CourseError(f"{path} holds no plan: it should have lines such as `method: lora`.")
         return cls(**fields)
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first fault of a plan, in one sentence with what to do."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Plan.model_fields, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(Plan.model_fields)}."
-        return f"A plan has no field {name}: {hint}"
-    if first["type"] == "value_error":
-        return f"This plan contradicts itself: {first['ctx']['error']}."
-    meaning = Plan.model_fields[name].description
-    said = first["msg"].removeprefix("Input ").replace("should be", "must be")
-    return f"Plan field {name} = {first['input']!r}: it {said}{f' ({meaning})' if meaning else ''}."

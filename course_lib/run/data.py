@@ -38,6 +38,20 @@ class DataSet:
     notice: str  # name, source, licence: lessons print it
     answer: Literal["json", "text", "label"]  # what the assistant answers with; the evaluator picks its metrics by it
 
+    def write_jsonl(
+        self,
+        path: str | os.PathLike,
+        part: Literal["train", "valid", "test"] = "train",
+        form: Literal["messages", "prompt_completion"] = "messages",
+    ) -> Path:
+        """Write one part as JSON lines for other tools: whole chats, or the last answer apart from what came before."""
+        rows = getattr(self, part)
+        if form == "prompt_completion":
+            rows = [{"prompt": row["messages"][:-1], "completion": row["messages"][-1:]} for row in rows]
+        path = Path(path)
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        return path
+
 
 def load(
     name_or_path: str | os.PathLike,

@@ -38,7 +38,7 @@ def compute_dtype(precision: str) -> torch.dtype:
     """The dtype that `Plan.precision` means on this machine."""
     if precision == "auto":
         precision = "bf16" if bf16_in_hardware() else "fp32"
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
 
 
 def load_base(folder, plan: Plan) -> PreTrainedModel:

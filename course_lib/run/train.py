@@ -30,6 +30,7 @@ from course_lib.run.chat import IGNORED, encode_rows
 from course_lib.run.checkpoints import newest_valid, prune, throw_away
 from course_lib.run.meter import GIB, Meter, busy_neighbours
 from course_lib.run.methods import (
+    METHODS,
     check_targets,
     compute_dtype,
     load_tokenizer,
@@ -170,6 +171,16 @@ def _write_whole(path: Path, text: str) -> None:
 
 def _check(plan: Plan, folder: Path, resume: bool) -> None:
     """Everything that can be refused without downloading or loading anything."""
+    if plan.method not in METHODS or plan.objective != "sft":
+        raise CourseError(
+            f"`train` cannot yet run {plan.method} with objective {plan.objective}: it runs {', '.join(METHODS)} with sft. "
+            "`estimate` takes the plan as it is."
+        )
+    if not torch.cuda.is_available():
+        if plan.precision == "fp16":
+            raise CourseError("fp16 training needs a GPU: set precision to auto.")
+        if plan.loss == "fused_linear":
+            raise CourseError("loss fused_linear is a GPU kernel: set loss to targets.")
     data_module.check_name(plan.data)
     check_model(plan.model)
     if config := known_config(plan.model):
@@ -309,6 +320,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
         output_dir=str(folder),
         use_cpu=not torch.cuda.is_available(),
         bf16=compute_dtype(plan.precision) is torch.bfloat16,
+        fp16=compute_dtype(plan.precision) is torch.float16,
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=step_rows // micro_batch,
         num_train_epochs=1,  # `schedule` holds every epoch

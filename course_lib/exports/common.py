@@ -1,0 +1,34 @@
+"""What all exports share: the model's hub name, and how a plan's rows are written for other tools."""
+
+import json
+
+HUB_NAMES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+BETA = 0.1  # DPO: not in the plan; the default of every tool here
+LORA = ("lora", "qlora")
+
+
+def hub_name(plan) -> str:
+    """The model as other tools know it: a hub id or a local folder."""
+    return HUB_NAMES.get(plan.model, plan.model)
+
+
+def how_to_write(plan, form: str = "messages") -> str:
+    """The line of Python that writes a plan's training rows as JSON lines; `form` as in `DataSet.write_jsonl`."""
+    rows = f", n_train={plan.n_train}" if plan.n_train else ""
+    chosen = "" if form == "messages" else f', form="{form}"'
+    return f'course_lib.load({text(plan.data)}{rows}).write_jsonl("train.jsonl"{chosen})'
+
+
+def text(value) -> str:
+    """A string as Python source, on one line."""
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def targets(plan) -> list[str]:
+    """The plan's LoRA targets as a list; ["all-linear"] for all of them."""
+    return [plan.targets] if isinstance(plan.targets, str) else list(plan.targets)
+
+
+def number(value: float) -> int | float:
+    """A whole number without its decimal point: alpha 32.0 is 32."""
+    return int(value) if float(value).is_integer() else value
