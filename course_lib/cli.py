@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from course_lib import choose_cli
 from course_lib.errors import CourseError
 from course_lib.folders import work_folder
 from course_lib.learn.doctor import Line, examine
@@ -147,6 +148,9 @@ def copy_exercises(root: Path, work: Path) -> list[str]:
             shutil.copyfile(source, target)
             new.append(source.name)
     return new
+
+
+choose_cli.add_to(app)
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def estimate(plan: Plan, shape: ModelShape | None = None, gpu: str | None = None
     shape = shape or ModelShape.of(plan.model)
     card = gpu_of(gpu) if gpu and gpu != "cpu" else None
     device = "cpu" if gpu == "cpu" or (card and card.kind == "cpu") else "nvidia"
-    setup, assumes = setup_of(plan, shape, device)
+    setup, assumes = setup_of(plan, shape, device, bf16=card is None or card.has_bf16)
     return estimate_setup(setup, device, card.memory_gib if card and device != "cpu" else None, tuple(assumes))
 
 

@@ -22,6 +22,7 @@ GIB = 2**30
 # their gradient twice (the loss's and the softmax's). Counted, and seen: 14 (Mistral-7B 14.0, Qwen2.5 14.2).
 LOSS = {
     "full": 14,
+    "own": 12,  # this course's step: the 16-bit logits are gone before the gradients come (weighed by `simulate`)
     "full_fp32_head": 16,  # the head computes in fp32 (after prepare_model_for_kbit_training): the logits themselves are fp32
     "native": 8,  # the loss in 16 bits: older model classes, plain PyTorch on bf16 logits
     "native_autocast": 18,  # the same under autocast: 16-bit logits and their shifted copy, then all of fp32's
@@ -65,9 +66,7 @@ FITTED = Fitted()
 
 def block_saved(s: Setup, c: Fitted = FITTED) -> float:
     """Bytes per token that one block keeps for its backward pass, without checkpointing."""
-    shape, e = s.shape, s.compute
-    if s.upcast_rest and not s.autocast:
-        e = 4
+    shape, e = s.shape, _attention_bytes(s)
     hidden, ffn = shape.hidden, shape.ffn * max(1, shape.active_experts)
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     norms = 2 * hidden * (e if s.fused_norms or shape.mlp == 2 else 4)
@@ -79,13 +78,23 @@ def block_saved(s: Setup, c: Fitted = FITTED) -> float:
         attention = 2 * (4 * queries if keys != queries else 6 * queries)
         if not {"q_proj", "k_proj", "v_proj"} <= s.targets:
             attention += 2 * (queries + 2 * keys)
-    mlp = e * ffn * (3 if shape.mlp == 3 else s.gelu_copies)
+    mlp = _mlp_bytes(s) * ffn * (3 if shape.mlp == 3 else s.gelu_copies)
     saved = norms + attention + mlp + _method_saved(s, e)
     if s.quantised and s.keeps_quantised_inputs:
         saved += s.keeps_quantised_inputs * (2 * hidden + queries + ffn)
     if s.litgpt:
         saved += c.litgpt_extra * hidden
     return saved
+
+
+def _attention_bytes(s: Setup) -> float:
+    """Bytes per number in attention: autocast brings an fp32 stream down to 16 bits there."""
+    return 4 if s.upcast_rest and not s.autocast else s.compute
+
+
+def _mlp_bytes(s: Setup) -> float:
+    """Bytes per number in the MLP: a 4-bit product gives back the dtype it was given, also under autocast."""
+    return 4 if s.upcast_rest else s.compute
 
 
 def _method_saved(s: Setup, e: float) -> float:
@@ -136,7 +145,7 @@ def peak(s: Setup, c: Fitted = FITTED) -> Peak:
     """The largest of the four moments of a step, on one GPU of `s.n_gpus`."""
     shape, held, tokens = s.shape, _held(s), s.tokens
     saved = block_saved(s, c)
-    e = 4 if s.upcast_rest and not s.autocast else s.compute
+    e = _mlp_bytes(s)
     working = e * ((3 if shape.mlp == 3 else 2) * shape.ffn * max(1, shape.active_experts) + 2 * shape.hidden)
     layers = shape.layers - s.first_layer
     if s.checkpointing == "none":
@@ -150,7 +159,16 @@ def peak(s: Setup, c: Fitted = FITTED) -> Peak:
     # Under FSDP with a frozen base the layers' inputs are held twice in the backward pass (seen, not explained).
     doubled = stored if s.sharding == "fsdp" and not s.full and s.checkpointing == "full" else 0
     # Each row attends to its own copy of the learned keys and values.
-    learned = 2 * e * shape.heads * shape.head_dim * layers * s.virtual_tokens * s.rows * (s.method == "prefix_tuning")
+    learned = (
+        2
+        * _attention_bytes(s)
+        * shape.heads
+        * shape.head_dim
+        * layers
+        * s.virtual_tokens
+        * s.rows
+        * (s.method == "prefix_tuning")
+    )
 
     per_logit = LOSS[_loss_path(s)]
     logits = tokens * (per_logit * shape.vocab + 6 * shape.hidden)
@@ -236,10 +254,19 @@ def _held(s: Setup) -> _Held:
         temporary=temporary / states_shared,
         buckets=gradients if s.sharding == "ddp" else 0,
         gathered=gathered,
-        casts=shape.params * 2 if s.full and s.autocast and weight == 4 and shared == 1 else 0,
+        casts=_casts(s, weight) if shared == 1 else 0,
         shared=shared,
         per_weight=per_weight,
     )
+
+
+def _casts(s: Setup, weight: float) -> float:
+    """Bytes of the 16-bit copies that autocast keeps of fp32 weights until the backward pass: all, or an upcast head."""
+    if not s.autocast:
+        return 0
+    if s.full:
+        return s.shape.params * 2 if weight == 4 else 0
+    return s.shape.vocab * s.shape.hidden * 2 if s.upcast_rest else 0
 
 
 def _state_bytes(optimizer: str, per_weight: float) -> float:
@@ -254,7 +281,7 @@ def _state_bytes(optimizer: str, per_weight: float) -> float:
 
 
 def _loss_path(s: Setup) -> str:
-    if s.loss == "full" and s.compute == 4:
+    if s.loss in ("full", "own") and s.compute == 4:
         return "fp32"
     if s.loss == "full" and s.upcast_rest and not s.autocast:
         return "full_fp32_head"

@@ -15,6 +15,7 @@ ENOUGH_PAIRS = 100  # preference pairs: no guide says; the number at which lesso
 MUCH_DATA = 10_000  # examples: overview and practices, for full fine-tuning
 MANY_TASKS_FOR_PROMPTS = 10  # tasks from which on a megabyte per adapter and a kilobyte per prompt differ; our reading
 LARGE_FOR_PROMPTS_B = 10  # billions: module9
+OLDER_CARDS_GIB = 32  # GiB: cards without bf16 have at most that
 CPU_GIB = 8.0  # memory that we take a computer without a GPU to have free
 CPU_LARGEST_B = 0.5  # billions: above, a small run takes a day on a laptop (cost model)
 WORTH_TRAINING_B = (
@@ -277,6 +278,12 @@ WARNINGS = (
         "For instruction following at large practices asks for 10,000 to 100,000 examples; a narrow task needs fewer.",
         "practices",
     ),
+)
+NO_BF16 = Rule(
+    "",
+    lambda s: 0 < s.gpu_gib <= OLDER_CARDS_GIB,
+    "If the card has no bf16 (T4, V100, RTX 20 series), set precision to fp16: `auto` would take fp32, which needs more.",
+    "memory model",
 )
 FORGETTING = Rule(
     "",

@@ -61,6 +61,7 @@ class Verdict:
     fits: bool
     said_fits: bool
     constraint: bool  # the row publishes only that it fits, or that it does not
+    card_gib: float
 
 
 @dataclass
@@ -98,6 +99,11 @@ class ScoreTable:
         times = [abs(error) for row, error in self.speeds if keep(row)]
         scores["time_median_error"] = _round(statistics.median(times) if times else None)
         return scores
+
+    @property
+    def cards(self) -> dict[str, float]:
+        """Row id -> GiB of its card, where that is known."""
+        return {v.row.cells["id"]: v.card_gib for v in self.verdicts}
 
     def reasons(self) -> dict[str, int]:
         """Why rows are not represented -> how many."""
@@ -176,7 +182,7 @@ def score(rows: str | Path | list[dict[str, str]] | None = None, constants: Fitt
             longest = estimate_setup(row.setup_longest, card=card, c=constants)
         if card:
             fits = status != "oom"
-            table.verdicts.append(Verdict(row, fits, guess.device_gib <= card, status in ("oom", "fits")))
+            table.verdicts.append(Verdict(row, fits, guess.device_gib <= card, status in ("oom", "fits"), card))
         if measured is None:
             continue
         table.scorable += 1

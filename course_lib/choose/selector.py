@@ -281,6 +281,8 @@ def _warnings(s: Situation, d: _Decision) -> tuple[Reason, ...]:
     found = [rule for rule in rules.WARNINGS if rule.when(s)]
     if d.method == "full":
         found.append(rules.FORGETTING)
+    if d.method != "hosted" and rules.NO_BF16.when(s):
+        found.append(rules.NO_BF16)
     return tuple(Reason(rule.say(s), rule.source) for rule in found)
 
 

@@ -88,12 +88,15 @@ def trained_parameters(plan: Plan, shape: ModelShape) -> int:
     raise CourseError(f"There is no formula for method {plan.method}.")
 
 
-def setup_of(plan: Plan, shape: ModelShape, device: str = "nvidia") -> tuple[Setup, list[str]]:
-    """The step that `train(plan)` takes, and what was assumed where the plan leaves it open, in words."""
+def setup_of(plan: Plan, shape: ModelShape, device: str = "nvidia", bf16: bool = True) -> tuple[Setup, list[str]]:
+    """The step that `train(plan)` takes, and what was assumed where the plan leaves it open, in words.
+
+    bf16: the device computes in it, so that precision `auto` takes it.
+    """
     assumes = [f"rows of {plan.max_len} tokens: the longest that the plan allows"]
     precision = plan.precision
     if precision == "auto":
-        precision = "fp32" if device == "cpu" else "bf16"
+        precision = "bf16" if bf16 and device != "cpu" else "fp32"
         assumes.append(f"{precision}, as `auto` takes on this device")
     low = precision != "fp32"
     if plan.loss == "targets":
@@ -124,7 +127,9 @@ def setup_of(plan: Plan, shape: ModelShape, device: str = "nvidia") -> tuple[Set
             sequences=2 if preferences else 1,
             checkpointing="full" if plan.gradient_checkpointing else "none",
             attention=plan.attention,
-            loss="none" if plan.objective == "classification" else {"targets": "full"}.get(plan.loss, plan.loss),
+            loss="none"
+            if plan.objective == "classification"
+            else {"targets": "own", "full": "own"}.get(plan.loss, plan.loss),
             sharding="ddp" if plan.n_gpus > 1 and plan.sharding == "none" else plan.sharding,
             n_gpus=plan.n_gpus,
             gelu_copies=COMPOSED_GELU.get(shape.model_type, 1),
