@@ -7,7 +7,7 @@ PY := $(BIN)/python
 # Threads that wait asleep: tests share the cores with kernels and child processes (README, "Speed").
 QUIET := HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 MPLBACKEND=agg
 
-.PHONY: learn test quick page pages recovery bench lock setup assets
+.PHONY: learn test quick page pages recovery bench lock setup assets chromium
 .DEFAULT_GOAL := learn
 
 setup: .venv/.installed
@@ -32,7 +32,7 @@ quick: setup
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not alone" tests/unit tests/pages
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m alone tests/unit/test_rows.py
 
-test: assets quick
+test: assets chromium quick
 	@echo "Testing the slower promises of choosing: every model built, 20,000 situations, the memory model fitted anew ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests/slow
 	@echo "Testing the run: kills, damage, a full disk; then with the real model ..."
@@ -40,6 +40,11 @@ test: assets quick
 	@echo "Running every lesson and every solution with nbval ..."
 	@rm -rf build/work && COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=200 --durations=10 --override-ini testpaths= notebooks solutions
 	@COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q tests/lessons
+	@echo "Driving the selector in JupyterLab with Chromium, by keyboard ..."
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -rs tests/browser
+
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || echo "Install Chromium (on Debian: sudo apt-get install chromium), or the browser tests do not run."
 
 recovery: setup
 	@$(QUIET) OMP_NUM_THREADS=1 COURSE_KILLS=50 $(PY) -m pytest -q tests/recovery

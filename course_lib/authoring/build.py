@@ -26,6 +26,7 @@ from course_lib.authoring import lint
 from course_lib.errors import CourseError
 from course_lib.learn.checks import HOLE
 
+PERSONAL = ("selector.json", "my_plan.yaml", "runs")  # what a cell may find of the author's own work
 SECONDS_PER_CELL = 300
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"(?ms)^(?P<pad>[ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^(?P=pad)### END SOLUTION[ \t]*$")
@@ -232,6 +233,9 @@ def main(arguments: list[str] | None = None) -> int:
     found = [p for p in sources(root) if chosen.all or p.name[:3] in chosen.numbers]
     if missing := set(chosen.numbers) - {p.name[:3] for p in found}:
         print(f"No source for {', '.join(sorted(missing))} in notebooks/ or solutions/ of {root.name}/.")
+        return 1
+    if not chosen.no_run and (mine := [name for name in PERSONAL if (root / "my_work" / name).exists()]):
+        print(f"my_work/ holds {', '.join(mine)}, which the pages would show: move my_work/ away, then build again.")
         return 1
     for source in found:
         kind = source.relative_to(root).parts[0].removesuffix("s").replace("notebook", "lesson")

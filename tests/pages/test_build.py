@@ -288,6 +288,15 @@ def test_command_line(project, capsys):
         build.main([])
 
 
+def test_pages_are_not_built_over_the_authors_own_work(project, capsys):
+    add(project, LESSON)
+    (project / "my_work").mkdir()
+    (project / "my_work" / "selector.json").write_text("{}")
+    assert build.main(["104"]) == 1
+    assert "my_work/ holds selector.json" in capsys.readouterr().out
+    assert build.main(["104", "--no-run"]) == 0
+
+
 def test_command_line_stops_at_a_failing_page(project, capsys):
     add(project, LESSON.replace("40 + 2", "1 / 0"))
     add(project, SOLUTION, "solutions")
