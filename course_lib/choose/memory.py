@@ -4,6 +4,7 @@
 both are measured quantities with a spread, so each figure has an interval.
 """
 
+import bisect
 import math
 from functools import cache
 
@@ -100,11 +101,12 @@ def largest_model(gpu_gib: float, method: str, **plan_fields) -> float:
     """
     if not 0 <= gpu_gib <= 10_000:
         raise CourseError(f"gpu_gib = {gpu_gib}: give the memory of one GPU in GiB, between 0 and 10000.")
-    needs = _needs(Plan(method=method, **plan_fields))
-    return max((size for size, need in needs.items() if need <= gpu_gib), default=0.0)
+    plan = Plan(method=method, **plan_fields)
+    fitting = bisect.bisect_right(SIZES, gpu_gib, key=lambda size: _need(plan, size))
+    return SIZES[fitting - 1] if fitting else 0.0
 
 
 @cache
-def _needs(plan: Plan) -> dict[float, float]:
-    """Billions of parameters -> upper end of the device interval, GiB."""
-    return {size: estimate(plan, ModelShape.generic(size)).interval("device")[1] for size in SIZES}
+def _need(plan: Plan, size: float) -> float:
+    """Upper end of the device interval, GiB. It rises with the size (tests/slow walks all sizes)."""
+    return estimate(plan, ModelShape.generic(size)).interval("device")[1]

@@ -231,8 +231,8 @@ def _too_big(s: Situation, too_big: dict[str, float]) -> Reason:
         else "a GPU"
     )
     return Reason(
-        f"{asked[0].upper()}{asked[1:]} does not fit: even with {method} it needs up to {least:.0f} GiB per GPU, and you have "
-        f"{s.gpu_gib:g}. What would help: {how}.",
+        f"{asked[0].upper()}{asked[1:]} does not fit: even with {method}, one row at a time, it may need {least:.0f} GiB per "
+        f"GPU, and you have {s.gpu_gib:g}. What would help: {how}.",
         MEMORY,
     )
 
@@ -263,7 +263,7 @@ def _alternatives(s: Situation, d: _Decision) -> tuple[Alternative, ...]:
         source = rules.AGAINST_SOURCE[method]
         if d.too_big and method in d.too_big:
             text, source = (
-                f"It needs up to {d.too_big[method]:.0f} GiB per GPU at least, and you have {s.gpu_gib:g}.",
+                f"Even one row at a time it may need {d.too_big[method]:.0f} GiB per GPU, and you have {s.gpu_gib:g}.",
                 MEMORY,
             )
         elif d.method == "prompting":

@@ -66,4 +66,5 @@ course.current_profile()
 #
 # The machine is checked, and you know where your work is kept.
 #
-# **Next:** [104 · LoRA](104_lora.ipynb): train a real model in about a minute.
+# **Next:** [102 · Choosing a strategy](102_choosing_a_strategy.ipynb): describe your situation and get a plan. Or, if you
+# would rather see a model train first, [104 · LoRA](104_lora.ipynb): about a minute.
