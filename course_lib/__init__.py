@@ -27,6 +27,7 @@ _WHERE = {
     "training_time": "choose.cost",
     "price": "choose.cost",
     "simulate": "run.simulate",
+    "measure": "run.simulate",
     "Selector": "widgets.selector",
     "PROFILES": "profile",
     "current_profile": "profile",

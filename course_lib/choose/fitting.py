@@ -54,6 +54,7 @@ def nearest(model_b: float, encoders: bool) -> ModelShape:
 
 
 def wants_encoder(s: Situation) -> bool:
+    """Whether a classifier is wanted that is small enough to be built on an encoder."""
     return s.task == "classification" and (s.model_b or DEFAULT_ENCODER_B) <= ENCODER_BELOW_B
 
 

@@ -138,6 +138,7 @@ class Peak:
 
     @property
     def allocated(self) -> float:
+        """Bytes in tensors at the peak."""
         return sum(self.parts.values())
 
 

@@ -33,6 +33,7 @@ class Rule:
     source: str
 
     def say(self, s: Situation) -> str:
+        """The rule's words for this situation."""
         return self.text.format(**s.model_dump())
 
 

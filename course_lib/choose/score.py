@@ -42,14 +42,17 @@ class Observation:
 
     @property
     def log_error(self) -> float:
+        """log(predicted / measured): below 0 = too low."""
         return math.log(self.predicted / self.measured)
 
     @property
     def covered(self) -> bool:
+        """Whether the measured value lies in the interval."""
         return self.low <= self.measured <= self.high
 
     @property
     def group(self) -> str:
+        """Runs that repeat one another share a group."""
         return self.row.cells.get("dup_group") or self.row.cells["id"]
 
 
@@ -125,6 +128,7 @@ class ScoreTable:
         }
 
     def to_json(self) -> str:
+        """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=1)
 
     def __str__(self) -> str:

@@ -65,6 +65,7 @@ class Setup:
 
     @property
     def full(self) -> bool:
+        """Whether all weights are trained."""
         return self.method == "full"
 
 

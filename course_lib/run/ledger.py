@@ -49,7 +49,7 @@ class Ledger(TorchDispatchMode):
         self._storages[key] = (reference, category, size)
         self.live[category] = self.live.get(category, 0) + size
         self.total += size
-        if self.total > self.peak:
+        if self.total >= self.peak:
             self.peak, self.at_peak = self.total, dict(self.live)
         self.phases[self.phase] = max(self.phases.get(self.phase, 0), self.total)
 
@@ -73,13 +73,15 @@ class Ledger(TorchDispatchMode):
 
 
 class FakeLedger(Ledger):
-    """A ledger for fake tensors, which have no values: selecting by a mask keeps everything, for all positions are targets."""
+    """A ledger for fake tensors, which have no values: selecting by a mask keeps everything, for all positions are targets.
+
+    Two kinds of operation are answered here because the long way would take most of the time: where a tensor is (asked
+    several times for each operation), and writing into a tensor that is there already.
+    """
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func is torch.ops.prim.device.default:
-            return args[
-                0
-            ].fake_device  # asked several times for each operation: the long way would take most of the time
+            return args[0].fake_device
         if _in_place(func) and not _has_values(args[0]):
             return args[0] if func._schema.returns else None
         if func is torch.ops.aten.index.Tensor and args[1][0] is not None and args[1][0].dtype is torch.bool:

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 
 from course_lib.choose.cost import adapter_gib, hosted_price, price, training_time
+from course_lib.choose.decision import Change, Reason
+from course_lib.choose.explain import MEMORY
 from course_lib.choose.gpus import Gpu, prices
 from course_lib.choose.gpus import gpu as device_of
 from course_lib.choose.rules import CPU_GIB, NO_BF16
-from course_lib.choose.selector import MEMORY, Change, Reason, Recommendation
+from course_lib.choose.selector import Recommendation
 from course_lib.choose.shapes import ModelShape
 from course_lib.choose.situation import Situation
 from course_lib.errors import CourseError

@@ -14,8 +14,8 @@ import pytest
 
 from course_lib import SCENARIOS, CourseError, Plan, Selector, Situation, largest_model, recommend
 from course_lib.authoring import build, lint
+from course_lib.choose.decision import Reason
 from course_lib.choose.gpus import gpus
-from course_lib.choose.selector import Reason
 from course_lib.widgets import selector as selector_module
 from course_lib.widgets.answers import Answers, read, replace, write
 from course_lib.widgets.card import card_html, card_text, change_in_words, costs, for_card, plan_code, rows_trained

@@ -55,6 +55,7 @@ class Section:
     place: str
 
     def says(self, words: str, topic: str = "method", **rest) -> Statement:
+        """A statement of this section, in these words."""
         return Statement(self.guide, self.where, self.place, words, topic, **rest)
 
 

@@ -24,6 +24,7 @@ def total_gib(s: Situation) -> float:
 
 
 def extremely_limited(s: Situation) -> bool:
+    """“Extremely limited resources”."""
     return total_gib(s) < EXTREMELY_LIMITED_GIB
 
 
@@ -38,14 +39,17 @@ def limited_memory(s: Situation) -> bool:
 
 
 def limited_compute(s: Situation) -> bool:
+    """“Limited compute”."""
     return total_gib(s) < LIMITED_GIB
 
 
 def sufficient_compute(s: Situation) -> bool:
+    """“Sufficient compute”, “compute budget”."""
     return total_gib(s) >= SUFFICIENT_GIB
 
 
 def consumer_gpu(s: Situation) -> bool:
+    """One “consumer GPU”."""
     return s.n_gpus == 1 and CONSUMER_GIB[0] <= s.gpu_gib <= CONSUMER_GIB[1]
 
 

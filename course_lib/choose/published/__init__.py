@@ -34,10 +34,12 @@ class Row:
     setup_longest: Setup
 
     def number(self, name: str) -> float | None:
+        """A cell of the row as a number; None when it is empty or none."""
         return number(self.cells.get(name))
 
     @property
     def length_unknown(self) -> bool:
+        """Whether the longest row is not published."""
         return self.setup_shortest != self.setup_longest
 
 

@@ -89,6 +89,7 @@ def style(framework: str) -> dict:
 
 
 def method(text: str) -> str:
+    """Our name of a method; raises NotRepresented for one that the model has no terms for."""
     name = text.lower()
     if name in METHODS:
         return METHODS[name]
@@ -106,6 +107,7 @@ def method(text: str) -> str:
 
 
 def sharding(text: str) -> str:
+    """none, ddp, zero2, zero3 or fsdp; raises NotRepresented for offloading and for model parallelism."""
     name = text.lower()
     if name in ("", "none", "nan"):
         return "none"
@@ -123,6 +125,7 @@ def sharding(text: str) -> str:
 
 
 def targets(text: str, shape: ModelShape) -> frozenset[str]:
+    """The matrices with LoRA, under llama's names; raises NotRepresented where none is named."""
     name = text.lower()
     if not name:
         raise NotRepresented("LoRA targets not stated")
@@ -136,6 +139,7 @@ def targets(text: str, shape: ModelShape) -> frozenset[str]:
 
 
 def optimizer(text: str) -> str:
+    """The optimizer, as transformers' `optim` names it; AdamW where nothing is said."""
     name = text.lower()
     for known in ("paged_adamw_8bit", "adamw_8bit", "adafactor", "sgd"):
         if known in name:
@@ -148,6 +152,7 @@ def optimizer(text: str) -> str:
 
 
 def checkpointing(text: str) -> str:
+    """none, full or offload; raises NotRepresented where it is not stated."""
     name = text.lower()
     if name in ("true", "full", "yes", "1"):
         return "full"
@@ -159,6 +164,7 @@ def checkpointing(text: str) -> str:
 
 
 def attention(name: str) -> str:
+    """eager, sdpa or flash_attention_2, by what it keeps."""
     if name.startswith("eager"):
         return "eager"
     if ("flash" in name and "sdpa" not in name) or "xformers" in name or "unsloth" in name:
@@ -167,6 +173,7 @@ def attention(name: str) -> str:
 
 
 def loss(name: str, shape: ModelShape, date: str, framework: str) -> str:
+    """A key of LOSS in peak.py; raises NotRepresented where the loss path is not stated."""
     if shape.kind == "encoder":
         return "none"
     if "liger" in name or "cut" in name or "fused linear" in name:
