@@ -15,7 +15,7 @@ from course_lib.plan import Plan
 
 HOSTED_MODEL_B = 8.0  # billions: what services of the kind offer for small sums
 MUCH_LARGER = 0.6  # below this share of QLoRA's largest model, LoRA's is given up for it
-TOO_SMALL = 0.25  # of the size asked for: a smaller one is another model, and a service the better answer
+TOO_SMALL = 0.4  # of the size asked for: a smaller one is another model, and a service the better answer
 
 
 @dataclass(frozen=True)

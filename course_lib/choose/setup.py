@@ -119,7 +119,6 @@ def setup_of(plan: Plan, shape: ModelShape, device: str = "nvidia", bf16: bool =
             virtual_tokens=plan.virtual_tokens if plan.method in ("prompt_tuning", "p_tuning", "prefix_tuning") else 0,
             weight=4 if plan.method == "full" or not low else 2,
             quantised=NF4_DOUBLE if plan.base_bits == 4 else None,
-            upcast_rest=plan.base_bits == 4,
             compute=2 if low else 4,
             autocast=low,
             optimizer=plan.optimizer if device != "cpu" or plan.optimizer != "adamw_torch" else "adamw_loop",

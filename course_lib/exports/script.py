@@ -87,7 +87,6 @@ def _imports(plan, stages) -> str:
     if plan.method == "prompt_tuning":
         peft.append("PromptTuningInit")
     if plan.method == "qlora":
-        peft.append("prepare_model_for_kbit_training")
         plain.append("BitsAndBytesConfig")
     if "classification" in stages:
         plain += ["AutoModelForSequenceClassification", "DataCollatorWithPadding", "Trainer", "TrainingArguments"]
@@ -181,8 +180,6 @@ def _model(plan, stages) -> str:
         lines.append("    pad_token_id=tokenizer.pad_token_id,")
     lines += pieces.QUANTIZED.format(**_quantized(plan, labels)).splitlines() if plan.method == "qlora" else []
     lines.append(")")
-    if plan.method == "qlora":
-        lines.append("model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)")
     return "\n".join(lines)
 
 

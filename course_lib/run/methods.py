@@ -10,7 +10,6 @@ from peft import (
     PromptTuningConfig,
     PromptTuningInit,
     get_peft_model,
-    prepare_model_for_kbit_training,
 )
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, set_seed
@@ -81,10 +80,6 @@ def _lora(model: PreTrainedModel, plan: Plan) -> PeftModel:
     return get_peft_model(model, config)
 
 
-def _qlora(model: PreTrainedModel, plan: Plan) -> PeftModel:
-    return _lora(prepare_model_for_kbit_training(model, use_gradient_checkpointing=plan.gradient_checkpointing), plan)
-
-
 def _prompt_tuning(model: PreTrainedModel, plan: Plan) -> PeftModel:
     config = PromptTuningConfig(
         task_type="CAUSAL_LM", num_virtual_tokens=plan.virtual_tokens, prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB
@@ -92,7 +87,9 @@ def _prompt_tuning(model: PreTrainedModel, plan: Plan) -> PeftModel:
     return get_peft_model(model, config)
 
 
-METHODS = {"full": _full, "lora": _lora, "qlora": _qlora, "prompt_tuning": _prompt_tuning}
+# QLoRA is LoRA on a base that `load_base` holds in 4 bits. Its other weights stay in 16 bits, as TRL leaves them: PEFT's
+# prepare_model_for_kbit_training would hold these, and run the residual stream, in fp32 (7B: 2 GiB more, and activations).
+METHODS = {"full": _full, "lora": _lora, "qlora": _lora, "prompt_tuning": _prompt_tuning}
 
 
 def prepare(folder, plan: Plan) -> PreTrainedModel | PeftModel:
@@ -108,12 +105,7 @@ def reload(folder, plan: Plan, weights) -> PreTrainedModel | PeftModel:
     """A trained model in eval mode: the weights of a finished run, on the base model of its plan."""
     if plan.method == "full":
         return load_base(weights, plan).eval()
-    base = load_base(folder, plan)
-    if plan.method == "qlora":
-        base = prepare_model_for_kbit_training(
-            base, use_gradient_checkpointing=False
-        )  # the dtypes that it was trained with
-    return PeftModel.from_pretrained(base, weights).eval()
+    return PeftModel.from_pretrained(load_base(folder, plan), weights).eval()
 
 
 def load_tokenizer(folder):

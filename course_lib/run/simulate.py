@@ -6,7 +6,6 @@ same step with the model itself. Both read the same ledger. What happens inside 
 """
 
 import logging
-import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,8 +42,6 @@ from course_lib.run.step import target_loss
 
 hf_logging.disable_progress_bar()
 fake_log = logging.getLogger("torch._subclasses.fake_tensor")  # repeats what it raises
-# prepare_model_for_kbit_training calls it by its old name: not the reader's concern.
-warnings.filterwarnings("ignore", "`gradient_checkpointing_enable` is deprecated", FutureWarning)
 
 CUDA_BLOCK = 512  # bytes; torch's allocator on a GPU rounds each tensor up to this
 NF4_BLOCK, SCALE_BLOCK = 64, 256  # weights to a scale, scales to a scale of scales

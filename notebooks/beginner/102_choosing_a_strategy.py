@@ -234,8 +234,8 @@ table(rows, "Largest model on 16 GiB, billions of parameters")
 
 # %% [markdown]
 # **Gradient checkpointing** computes intermediate results a second time instead of keeping them; the **micro-batch** is how many
-# rows go through the model at once. Without the two, intermediate results fill the card, QLoRA keeps them in higher
-# precision, and its 4-bit weights gain nothing.
+# rows go through the model at once. Without the two, intermediate results fill the card, and QLoRA's 4-bit weights gain
+# little: they save room for weights only.
 #
 # So "which model fits on 16 GB" has no answer without the settings. lesson4 names one of them (gradient checkpointing, for
 # "Limited VRAM"); beside their sizes no guide gives any. Below we always use the thrifty settings of the figure, which
@@ -289,21 +289,22 @@ print(f"The largest model that surely fits on 16 GiB: {largest:.1f} billion para
 table(rows)
 
 # %% [markdown]
-# On 16 GB lesson4's table ("13B") is closer than its tree ("7-70B"). But look again: the line above the table gives a *smaller*
-# largest model than the column for 16 GB does. Both come from the same formula. `largest_model` takes a model built like
-# Llama 3, whose vocabulary is larger than Llama 2's. The embeddings, a row of numbers for each word piece of the vocabulary,
-# are not among the weights that QLoRA holds in 4 bits, and the scores for the next word piece grow with it too. Two models
-# of the same size:
+# On 16 GB lesson4's table ("13B") is right by the memory model, and the upper end of its tree ("7-70B") is far off. Is the
+# size all that you need to know? Not quite. The embeddings, a row of numbers for each word piece of the vocabulary, are not
+# among the weights that QLoRA holds in 4 bits, and the scores for the next word piece grow with the vocabulary too. Here are
+# two models of one size: Llama 2's, and one built like Llama 3 (which is what `largest_model` takes). And a card sold as 16
+# GB has a little less.
 
 # %%
+t4 = gpu("T4").memory_gib
+print(f"Of a T4's 16 GB, torch sees {t4} GiB.")
 for shape in (ModelShape.of("Llama-2-13b-hf"), ModelShape.generic(13)):
     need = estimate(Plan(method="qlora", **thrifty), shape).interval("device")
-    found = verdict(need, 16)
-    print(f"{shape.name}: vocabulary {shape.vocab:,}, needs {words(need)}; on 16 GB: {found}")
-print(f"A card sold as 16 GB has a little less: torch sees {gpu('T4').memory_gib} GiB on a T4.")
+    found = f"on 16 GiB: {verdict(need, 16)}; on a T4: {verdict(need, t4)}"
+    print(f"{shape.name}: vocabulary {shape.vocab:,}, needs {words(need)}; {found}")
 
 # %% [markdown]
-# A guide's number can be right for the models of its year and wrong for the next ones.
+# A guide's number can be right for the models of its year and tight for the next ones.
 #
 # Now the boldest claims: 70B on 24 GB (lesson4), 65B and more on consumer GPUs (overview), 70B on a single GPU (practices).
 # Which card would it take? Expect no consumer card.

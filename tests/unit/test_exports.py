@@ -67,7 +67,7 @@ def test_every_script_compiles_and_imports_only_public_packages(method, objectiv
         ({"method": "prefix_tuning", "virtual_tokens": 13}, ["PrefixTuningConfig(", "num_virtual_tokens=13,"]),
         ({"method": "p_tuning", "virtual_tokens": 13}, ["PromptEncoderConfig(", "num_virtual_tokens=13,"]),
         ({"method": "ia3"}, ["IA3Config("]),
-        ({"method": "qlora"}, ['bnb_4bit_quant_type="nf4"', "prepare_model_for_kbit_training(model", "bitsandbytes\n"]),
+        ({"method": "qlora"}, ['bnb_4bit_quant_type="nf4"', "bitsandbytes\n"]),
         ({"method": "full"}, ["dtype=torch.float32,"]),
         ({"precision": "fp32"}, ["COMPUTE = torch.float32", "dtype=COMPUTE,"]),
         ({"precision": "fp16"}, ["COMPUTE = torch.float16"]),

@@ -50,7 +50,7 @@ def test_the_published_slope_of_a_checkpointed_lora(loss, bytes_per_token, withi
 def test_four_bit_weights_are_counted_as_bitsandbytes_holds_them():
     setup, _ = setup_of(Plan(model=LLAMA.name, method="qlora", max_len=1), LLAMA)
     in_blocks = LLAMA.layers * LLAMA.block_linear_params
-    by_hand = in_blocks * NF4_DOUBLE + (LLAMA.params - in_blocks) * 4
+    by_hand = in_blocks * NF4_DOUBLE + (LLAMA.params - in_blocks) * 2
     assert peak(setup).parts["weights"] - WORKSPACE == pytest.approx(by_hand)
 
 
