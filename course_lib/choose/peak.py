@@ -73,18 +73,26 @@ def block_saved(s: Setup, c: Fitted = FITTED) -> float:
     held = keys if s.attention == "flash_attention_2" else queries  # other kernels repeat keys and values for each head
     attention = e * (2 * queries + 2 * held)
     if s.attention == "eager":
-        attention += s.seq * shape.heads * (2 * e + 1 if e == 2 else 2 * e)
+        attention += s.seq * shape.heads * _score_bytes(shape.kind, e)
     if s.litgpt:  # queries, keys and values stay views of one tensor, and a padded LoRA output of that size is kept
         attention = 2 * (4 * queries if keys != queries else 6 * queries)
         if not {"q_proj", "k_proj", "v_proj"} <= s.targets:
             attention += 2 * (queries + 2 * keys)
     mlp = _mlp_bytes(s) * ffn * (3 if shape.mlp == 3 else s.gelu_copies)
-    saved = norms + attention + mlp + _method_saved(s, e)
+    dropped_out = 2 * e * hidden if shape.kind == "encoder" else 0
+    saved = norms + attention + mlp + dropped_out + _method_saved(s, e)
     if s.quantised and s.keeps_quantised_inputs:
         saved += s.keeps_quantised_inputs * (2 * hidden + queries + ffn)
     if s.litgpt:
         saved += c.litgpt_extra * hidden
     return saved
+
+
+def _score_bytes(kind: str, e: float) -> float:
+    """Bytes kept per attention score that is written out. Encoders drop some out, which keeps a mask and a product more."""
+    if kind == "encoder":
+        return 12 if e == 4 else 10
+    return 2 * e if e == 4 else 2 * e + 1
 
 
 def _attention_bytes(s: Setup) -> float:
@@ -157,8 +165,9 @@ def peak(s: Setup, c: Fitted = FITTED) -> Peak:
         layer = tokens * (saved + working)
     if s.quantised:
         layer += 2 * max(i * o for i, o in shape.linear_shapes.values())
-    # Under FSDP with a frozen base the layers' inputs are held twice in the backward pass (seen, not explained).
-    doubled = stored if s.sharding == "fsdp" and not s.full and s.checkpointing == "full" else 0
+    # Under the first FSDP with a frozen base the layers' inputs are held twice in the backward pass (seen, not explained).
+    twice = s.sharding == "fsdp" and not s.fsdp2 and not s.full and s.checkpointing == "full"
+    doubled = stored if twice else 0
     # Each row attends to its own copy of the learned keys and values.
     learned = (
         2
@@ -235,9 +244,10 @@ def _held(s: Setup) -> _Held:
     whole = s.whole_matrices * s.weight
     gradients = trained * per_weight + whole
     optimizer = trained * _state_bytes(s.optimizer, per_weight) + s.whole_matrices * _state_bytes(s.optimizer, s.weight)
-    temporary = (
-        gradients if s.optimizer == "adamw_torch" else 0
-    )  # torch's default on a GPU works on all weights at once
+    # torch's default on a GPU works on all weights at once.
+    temporary = gradients if s.optimizer == "adamw_torch" else 0
+    if s.in_backward:  # each gradient is used and dropped as it comes
+        gradients, temporary = gradients / shape.layers, 0
     if s.master:  # DeepSpeed and Megatron: 16-bit weights and gradients; fp32 master weights and both moments
         gradients, optimizer, temporary = trained * 2, trained * 12, trained * 2
     states_shared = s.n_gpus if s.sharding == "zero2" else shared

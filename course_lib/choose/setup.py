@@ -22,8 +22,9 @@ class Setup:
     of a block that have LoRA. quantised: bytes per weight of the frozen matrices inside the blocks, None = as `weight`.
     upcast_rest: what is not quantised is held, and the residual stream runs, in fp32 (`prepare_model_for_kbit_training`).
     rows, seq: of one micro-batch. sequences: what one row holds (DPO: 2). accumulates: gradients wait for further
-    micro-batches. checkpointing: none | full | offload. loss: a key of LOSS in peak.py. sharding: none | ddp | zero2 |
-    zero3 | fsdp. The last five say how a framework writes its kernels.
+    micro-batches. in_backward: the optimizer steps inside the backward pass. checkpointing: none | full | offload. loss: a
+    key of LOSS in peak.py. sharding: none | ddp | zero2 | zero3 | fsdp; fsdp2: in its second version. The last five say
+    how a framework writes its kernels.
     """
 
     shape: ModelShape
@@ -45,11 +46,13 @@ class Setup:
     reference: bool = False
     optimizer: str = "adamw_torch"
     accumulates: bool = False
+    in_backward: bool = False
     sequences: int = 1
     checkpointing: str = "none"
     attention: str = "sdpa"
     loss: str = "full"
     sharding: str = "none"
+    fsdp2: bool = False
     n_gpus: int = 1
     gelu_copies: int = 1
     quantised_head: bool = False

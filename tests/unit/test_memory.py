@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -199,3 +200,27 @@ def test_an_estimate_takes_under_five_milliseconds():
 def test_bytes_are_shown_in_gib():
     assert GIB == 2**30
     assert "GiB" in str(estimate(Plan(model=LLAMA.name)))
+
+
+def test_stepping_in_the_backward_pass_holds_one_layers_gradients():
+    ordinary = Setup(LLAMA, "full", rows=1, seq=512, checkpointing="full")
+    at_once = peak(replace(ordinary, in_backward=True))
+    assert peak(ordinary).allocated - at_once.allocated > 3 * LLAMA.params
+    assert at_once.parts["gradients"] < 0.2 * LLAMA.params
+
+
+def test_the_first_fsdp_holds_a_frozen_models_layer_inputs_twice():
+    first = Setup(
+        MISTRAL, "lora", 8, 4096, 13_631_488, targets=frozenset({"q_proj"}), checkpointing="full", sharding="fsdp", n_gpus=4,
+        loss="fused_linear",
+    )  # fmt: skip
+    inputs = 8 * 4096 * MISTRAL.layers * MISTRAL.hidden * 2
+    assert peak(first).allocated - peak(replace(first, fsdp2=True)).allocated == pytest.approx(inputs)
+
+
+def test_an_encoder_keeps_masks_of_what_it_drops_out():
+    bert = ModelShape.of("google-bert/bert-large-uncased")
+    encoder = Setup(bert, "full", 4, 512, attention="eager", weight=4, compute=4, loss="none")
+    decoder = replace(encoder, shape=replace(bert, kind="causal"))
+    more = peak(encoder).parts["activations"] - peak(decoder).parts["activations"]
+    assert more == pytest.approx(4 * 512 * bert.layers * (4 * bert.heads * 512 + 8 * bert.hidden))

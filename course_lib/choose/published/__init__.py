@@ -154,10 +154,12 @@ def represent(cells: dict[str, str]) -> Row:
         master=method == "full" and (sharding == "zero3" or "deepspeed" in text("optimizer")),
         optimizer=words.optimizer(text("optimizer")),
         accumulates=method == "full" and (number(text("grad_accum")) or 1) > 1,
+        in_backward="backward" in text("optimizer").lower(),
         checkpointing=words.checkpointing(text("grad_ckpt")),
         attention=words.attention(attention),
         loss=words.loss(text("loss_impl").lower(), shape, text("source_date"), framework),
         sharding=sharding,
+        fsdp2=style.get("fsdp2", False),
         n_gpus=n_gpus,
         gelu_copies=1
         if "plain pytorch" in framework and attention != "eager"

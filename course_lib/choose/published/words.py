@@ -82,7 +82,7 @@ def style(framework: str) -> dict:
     if "unsloth" in framework:
         return {"fused_norms": True, "upcast": False}
     if "torchtune" in framework:
-        return {"adapter": 2, "upcast": False}
+        return {"adapter": 2, "upcast": False, "fsdp2": True}
     if "fsdp_qlora" in framework:
         return {"upcast": False}
     return {}
@@ -148,6 +148,8 @@ def optimizer(text: str) -> str:
         return "paged_adamw_32bit"
     if "8bit" in name:
         return "adamw_8bit"
+    if "hf" in name or "loop" in name:
+        return "adamw_loop"  # one weight after the other: no copy of all
     return "adamw_torch_fused" if "fused" in name else "adamw_torch"
 
 
@@ -185,6 +187,8 @@ def loss(name: str, shape: ModelShape, date: str, framework: str) -> str:
         if shape.model_type in NATIVE_LOSS:
             return "fused_native"
         return "fused_upcast" if date >= "2025" else "fused"
+    if "f.cross_entropy" in name and "torchtune" in framework:
+        return "full"  # its models give fp32 logits
     if "f.cross_entropy" in name or ("eager" in name and shape.model_type in NATIVE_LOSS):
         return "native"
     if "eager" in name or "fp32 logits" in name:
