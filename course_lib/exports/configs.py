@@ -186,7 +186,8 @@ _AXOLOTL_FSDP = {
 def _refuse(plan, tool: str) -> None:
     """What none of the three tools can be told by a file of options."""
     if plan.method not in ("full", *LORA):
-        raise CourseError(f"{tool} has no options for {plan.method}: use plan.to_script(), or set method to lora.")
+        script = "" if plan.method == "adapters" else "use plan.to_script(), or "
+        raise CourseError(f"{tool} has no options for {plan.method}: {script}set method to lora.")
     if plan.objective == "classification":
         raise CourseError(f"{tool} trains no classifier from a plan: use plan.to_script().")
     if "+" in plan.objective:
