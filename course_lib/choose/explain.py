@@ -40,7 +40,7 @@ def fits(s: Situation, d: Decision, guess: MemoryEstimate | None) -> tuple[Reaso
     high = guess.interval("device")[1]
     where = f"your {rules.CPU_GIB:g} GiB of memory (taken to be free)" if s.gpu_gib == 0 else f"your {s.gpu_gib:g} GiB"
     size = f"{d.model.params / 1e9:.3g} billion parameters"
-    text = f"{d.model.name} ({size}) needs {guess.device_gib:.1f} GiB, surely under {high:.1f}: it fits {where}."
+    text = f"{d.model.chat or d.model.name} ({size}) needs {guess.device_gib:.1f} GiB, surely under {high:.1f}: it fits {where}."
     out = [Reason(text, MEMORY)]
     if s.model_b is None and not wants_encoder(s):
         _, why, source = cap(s)

@@ -73,7 +73,10 @@ def recommend(situation: Situation | None = None, **fields) -> Recommendation:
     guess = None
     if d.model:
         plan = Plan(
-            model=d.model.name, method=d.method if d.method != "hosted" else "lora", objective=d.objective, **d.fields
+            model=d.model.chat or d.model.name,
+            method=d.method if d.method != "hosted" else "lora",
+            objective=d.objective,
+            **d.fields,
         )
         if d.method != "hosted":
             guess = estimate(plan, gpu="cpu" if s.gpu_gib == 0 else None)
@@ -81,7 +84,7 @@ def recommend(situation: Situation | None = None, **fields) -> Recommendation:
         situation=s,
         method=d.method,
         objective=d.objective,
-        model=d.model.name if d.model else None,
+        model=plan.model if plan else None,
         plan=plan,
         estimate=guess,
         reasons=(*d.reasons, *explain.support(s, d), *explain.fits(s, d, guess)),

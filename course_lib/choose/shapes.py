@@ -54,6 +54,7 @@ class ModelShape:
     model_type: str = ""  # transformers' name of the class; empty = it has none
     config: dict = field(default_factory=dict, hash=False, compare=False)  # what that class needs beyond the sizes
     suggest: bool = False  # a selector may recommend it
+    chat: str = ""  # hub id of its version with a chat template, where `name` has none
     family: str = ""
     source: str = ""
     note: str = ""

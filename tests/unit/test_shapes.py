@@ -215,3 +215,16 @@ def _seconds_to_read():
     start = time.perf_counter()
     catalogue()
     return time.perf_counter() - start
+
+
+def test_a_suggested_model_can_be_asked_for_as_the_version_that_chats():
+    chatty = [shape for shape in suggestions() if shape.chat]
+    assert len(chatty) > 20
+    for shape in chatty:
+        assert ModelShape.of(shape.chat) == shape
+    bare = [
+        s.name
+        for s in suggestions()
+        if s.kind == "causal" and not s.chat and ("base" in s.name.lower() or "-pt" in s.name)
+    ]
+    assert bare == []
