@@ -15,16 +15,18 @@ from course_lib.choose.selector import Recommendation
 from course_lib.choose.selector import recommend as recommend_for
 from course_lib.choose.situation import Situation
 from course_lib.errors import CourseError
-from course_lib.folders import work_folder
+from course_lib.folders import work_folder, write_whole
 from course_lib.plan import Plan
+from course_lib.widgets.card import costs, for_card
+from course_lib.widgets.tables import memory_model_says
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 GpuName = Annotated[str | None, typer.Option("--gpu", help="a card by name, such as T4 or RTX 4090; cpu = none")]
 
 
 def situation_options(command):
-    """Give a command one option for each field of a situation, and --gpu; it is called with the situation first."""
-    kept = [p for name, p in inspect.signature(command).parameters.items() if name != "situation"]
+    """Give a command one option for each field of a situation, and --gpu; it is called with the situation and the card's name."""
+    kept = [p for name, p in inspect.signature(command).parameters.items() if name not in ("situation", "gpu")]
     asked = [
         inspect.Parameter(
             name,
@@ -39,8 +41,8 @@ def situation_options(command):
         own = {p.name: given.pop(p.name) for p in kept}
         if gpu:
             card = gpu_of(gpu)
-            given["gpu_gib"] = 0.0 if card.kind == "cpu" else float(card.memory_gib)
-        return command(Situation(**given), **own)
+            gpu, given["gpu_gib"] = card.name, 0.0 if card.kind == "cpu" else float(card.memory_gib)
+        return command(Situation(**given), gpu, **own)
 
     named = inspect.Parameter("gpu", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=GpuName)
     run.__signature__ = inspect.Signature(
@@ -62,15 +64,17 @@ def _plain(annotation):
 @situation_options
 def recommend(
     situation: Situation,
+    gpu: str | None,
     json: Json = False,
     save: Annotated[bool, typer.Option("--save", help="keep the plan as yours")] = False,
 ):
-    """Recommend a strategy for your situation, with reasons, memory and what would change it."""
-    found = recommend_for(situation)
+    """Recommend a strategy for your situation, with reasons, memory, cost and what would change it."""
+    found = for_card(recommend_for(situation), gpu)
     if json:
-        _print_json(to_dict(found))
+        _print_json(to_dict(found) | {"costs": costs(found, gpu)})
     else:
         print(found)
+        print("\n".join(f"  {words}" for words in costs(found, gpu)))
         if found.plan:
             print("\nThe plan (fields that are not given keep their defaults):")
             print(
@@ -84,17 +88,22 @@ def save_plan(found: Recommendation) -> str:
     """Keep a recommendation's plan where later lessons look for it; says where.
 
     Raises:
-        CourseError: there is no plan.
+        CourseError: there is no plan, or it cannot be written.
     """
     if found.plan is None:
         raise CourseError("There is no plan to save: the advice is to write a good prompt first.")
-    folder = work_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"Saved as {found.plan.to_yaml(folder / 'my_plan.yaml').name} in {folder.name}."
+    path = work_folder() / "my_plan.yaml"
+    try:
+        write_whole(path, found.plan.to_text())
+    except OSError as error:
+        raise CourseError(
+            f"{path} could not be written ({error.strerror}): free space or write access is needed."
+        ) from None
+    return f"Saved as {path.name} in {path.parent.name}."
 
 
 @situation_options
-def compare(situation: Situation, json: Json = False):
+def compare(situation: Situation, gpu: str | None, json: Json = False):
     """What each of the five guides says of your situation, and where they contradict each other."""
     found = compare_guides(situation)
     if json:
@@ -107,6 +116,8 @@ def compare(situation: Situation, json: Json = False):
     print(f"\n{len(found.contradictions)} contradictions")
     for pair in found.contradictions:
         print(f"  {pair.topic}: {pair.text}")
+    if situation.gpu_gib:
+        print(f"\nThe memory model: {memory_model_says(situation.gpu_gib)}")
 
 
 def _pairs(found: Comparison) -> list[dict]:

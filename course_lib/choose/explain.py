@@ -51,10 +51,9 @@ def fits(s: Situation, d: Decision, guess: MemoryEstimate | None) -> tuple[Reaso
 def alternatives(s: Situation, d: Decision) -> tuple[Alternative, ...]:
     """For each other method, why not."""
     out = []
-    for method, text in rules.AGAINST.items():
+    for method, (text, source) in rules.AGAINST.items():
         if method == d.method:
             continue
-        source = rules.AGAINST_SOURCE[method]
         if d.too_big and method in d.too_big:
             text, source = (
                 f"Even one row at a time it may need {d.too_big[method]:.0f} GiB per GPU, and you have {s.gpu_gib:g}.",

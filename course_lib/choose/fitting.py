@@ -104,7 +104,7 @@ def fit(s: Situation, model: ModelShape, method: str, objective: str, fields: di
             checkpointing, n_gpus, sharding, cpu,
         )  # fmt: skip
 
-    for n_gpus, sharding in _layouts(s, method):
+    for n_gpus, sharding in _layouts(s):
         if needed(1, True, n_gpus, sharding) > room:
             continue
         checkpointing = model.params > 5e8 or needed(1, False, n_gpus, sharding) > room
@@ -119,7 +119,7 @@ def fit(s: Situation, model: ModelShape, method: str, objective: str, fields: di
     return None
 
 
-def _layouts(s: Situation, method: str):
+def _layouts(s: Situation):
     """(GPUs, sharding) to try, plainest first."""
     if s.gpu_gib == 0 or s.n_gpus == 1:
         yield 1, "none"

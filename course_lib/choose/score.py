@@ -162,21 +162,21 @@ def score(rows: str | Path | list[dict[str, str]] | None = None, constants: Fitt
     if rows is None or isinstance(rows, str | Path):
         rows = read_rows(rows)
     table = ScoreTable([], [], [])
-    for cells in rows:
+    for line, cells in enumerate(rows, 1):
+        if fault := _fault(cells):
+            table.scorable += 1
+            table.not_represented[cells.get("id") or f"row {line}"] = fault
+            continue
         measured = number(cells.get("peak_gib_per_gpu"))
         status = (cells.get("status") or "").strip().lower()
         if (cells.get("config_quality") or "A") == "C" or (measured is None and status not in ("oom", "fits")):
-            continue
-        if measured is not None and measured <= 0:
-            table.scorable += 1
-            table.not_represented[cells.get("id") or ""] = "the measured peak is not positive"
             continue
         try:
             row = represent(cells)
         except NotRepresented as reason:
             if measured is not None:
                 table.scorable += 1
-                table.not_represented[cells.get("id") or f"row {len(table.not_represented) + 1}"] = str(reason)
+                table.not_represented[cells.get("id") or f"row {line}"] = str(reason)
             continue
         card = _card(cells)
         guess = estimate_setup(row.setup, card=card, c=constants)
@@ -200,6 +200,17 @@ def score(rows: str | Path | list[dict[str, str]] | None = None, constants: Fitt
                 low, high = low * math.exp(-down), high * math.exp(up)
             table.observations.append(Observation(row, figure, value, predicted, low, high, main))
     return table
+
+
+def _fault(cells: dict[str, str]) -> str:
+    """Why a row is none, in words; empty where it is one."""
+    if None in cells or any(value is None for value in cells.values()):
+        return "broken row: its cells do not match the header"
+    written = cells.get("peak_gib_per_gpu", "").strip()
+    peak = number(written)
+    if written.lower() not in ("", "nan") and (peak is None or peak <= 0):
+        return f"the measured peak is {written}: it must be a number above 0"
+    return ""
 
 
 def _figures(cells: dict[str, str], measured: float):

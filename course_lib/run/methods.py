@@ -88,7 +88,7 @@ def _prompt_tuning(model: PreTrainedModel, plan: Plan) -> PeftModel:
 
 
 # QLoRA is LoRA on a base that `load_base` holds in 4 bits. Its other weights stay in 16 bits, as TRL leaves them: PEFT's
-# prepare_model_for_kbit_training would hold these, and run the residual stream, in fp32 (7B: 2 GiB more, and activations).
+# prepare_model_for_kbit_training would hold these, and run the residual stream, in fp32 (`simulate`, Qwen2.5-1.5B: 1 to 4 GiB more).
 METHODS = {"full": _full, "lora": _lora, "qlora": _lora, "prompt_tuning": _prompt_tuning}
 
 

@@ -22,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils import logging as hf_logging
 
 from course_lib.errors import CourseError
-from course_lib.folders import work_folder
+from course_lib.folders import work_folder, write_whole
 from course_lib.plan import Plan
 from course_lib.run import data as data_module
 from course_lib.run.assets import check_model, known_config, model_folder
@@ -132,8 +132,8 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
         throw_away(folder)
     start = newest_valid(folder)
     _check_disk(folder, base, plan, checkpoints=1 if start else 3)
-    _write_whole(folder / "data.sha256", digest)
-    _write_whole(folder / "plan.yaml", plan.to_text())
+    write_whole(folder / "data.sha256", digest)
+    write_whole(folder / "plan.yaml", plan.to_text())
     if (others := busy_neighbours()) > 0.5:
         print(
             f"Other processes keep {others:.1f} of {os.cpu_count()} cores busy: training will be much slower than it could be."
@@ -160,13 +160,6 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
             f"each step keeps its {step_rows} rows."
         )
         start = newest_valid(folder)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """A kill at any moment leaves the old file or the new one."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 def _check(plan: Plan, folder: Path, resume: bool) -> None:

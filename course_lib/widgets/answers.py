@@ -1,8 +1,6 @@
 """What a reader has answered, kept in a small file: a page reload or a new kernel finds it again."""
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as but
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 from course_lib.choose.gpus import gpu
 from course_lib.choose.situation import Situation
 from course_lib.errors import CourseError
+from course_lib.folders import write_whole
 from course_lib.widgets.words import FIELDS, VIEWS, read_number
 
 LONGEST_NAME = 60
@@ -79,15 +78,8 @@ def write(answers: Answers, path: Path) -> str:
 
 def replace(path: Path, text: str) -> str:
     """Write a file whole or not at all; empty, or why it could not be written, in words."""
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
         return f"{path.name} could not be written ({error.strerror}): free space or write access in {path.parent} is needed."
     return ""

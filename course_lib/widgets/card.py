@@ -68,7 +68,7 @@ def costs(rec: Recommendation, device: str | None = None) -> tuple[str, ...]:
     card = device_of(device) if device else device_of(COMPUTER) if rec.situation.gpu_gib == 0 else None
     left = f"What it leaves: a file of {_size(adapter_gib(plan))}."
     if card is None:
-        return "Time and price: choose your GPU by name in question 1 to see them.", left
+        return "Time and price: give your GPU by name to see them.", left
     time = training_time(plan, tokens, card, seq_len=row)
     low, high = price(time, card)
     machine = "a 2-core computer" if card.kind == "cpu" else f"{time.n_gpus} × {card.name}"

@@ -75,6 +75,28 @@ def test_a_card_by_name_sets_its_memory():
     )
 
 
+def test_a_card_by_name_gives_time_and_price_and_its_own_precision():
+    said = run("recommend", "--gpu", "T4", "--model-b", "7")
+    assert "Time: " in said
+    assert "US dollars" in said
+    plain = json.loads(run("recommend", "--gpu", "T4", "--model-b", "7", "--json"))
+    assert plain["plan"]["precision"] == "fp16"  # a T4 has no bf16
+    assert json.loads(run("recommend", "--gpu", "RTX 4090", "--model-b", "7", "--json"))["plan"]["precision"] == "auto"
+    assert "give your GPU by name" in run("recommend", "--gpu-gib", "16", "--model-b", "7")
+
+
+def test_compare_ends_with_the_memory_models_word():
+    assert "The memory model: with QLoRA the largest model" in run("compare", "--gpu-gib", "16")
+    assert "The memory model" not in run("compare")
+
+
+def test_a_folder_that_cannot_be_written_gets_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file" / "my_work"))
+    with pytest.raises(CourseError, match="could not be written"):
+        run("recommend", *SITUATION, "--save")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -101,7 +101,8 @@ ROW = {
         ({"grad_ckpt": ""}, "checkpointing not stated"),
         ({"loss_impl": ""}, "loss path not stated"),
         ({"method": "qlora", "weights_dtype": "ternary"}, "weights held as ternary"),
-        ({"peak_gib_per_gpu": "-2"}, "not positive"),
+        ({"peak_gib_per_gpu": "-2"}, "must be a number above 0"),
+        ({"peak_gib_per_gpu": "much"}, "must be a number above 0"),
     ],
 )
 def test_what_cannot_be_represented_is_listed_with_its_reason(cells, reason):
@@ -115,7 +116,7 @@ def test_a_broken_row_is_listed_and_the_rest_scored(tmp_path):
     path.write_text(path.read_text() + "only,three,cells\n")
     found = score(path)
     assert found.overall("A")["n"] == 1
-    assert found.scorable == 1  # no measured peak in it: nothing to score
+    assert found.not_represented == {"only": "broken row: its cells do not match the header"}
 
 
 @pytest.mark.parametrize(

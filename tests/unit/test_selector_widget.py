@@ -332,7 +332,7 @@ def test_costs_count_the_rows_that_are_trained_on():
     assert (rec.objective, rows_trained(rec)) == ("dpo", 1000)
     assert any("Counted: 1,000 rows" in line for line in costs(rec, "A100-80GB"))
     assert costs(recommend(prompting_tried=False)) == ()
-    assert any("choose your GPU by name" in line for line in costs(rec))
+    assert any("give your GPU by name" in line for line in costs(rec))
     assert any("Price at a service" in line for line in costs(recommend(n_examples=5000)))
     assert any("2-core computer" in line for line in costs(recommend(model_b=0.135)))
 

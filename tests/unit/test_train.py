@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -199,7 +200,7 @@ def test_a_refused_plan_throws_nothing_away(finished):
 
 
 def test_a_kill_while_the_plan_is_written_leaves_no_half_plan(plan_of, tmp_path, monkeypatch):
-    write = Path.write_text
+    write, fdopen = Path.write_text, os.fdopen
 
     def killed(path, text, **more):
         if not path.name.startswith("plan.yaml"):
@@ -207,8 +208,22 @@ def test_a_kill_while_the_plan_is_written_leaves_no_half_plan(plan_of, tmp_path,
         write(path, text[: len(text) // 2], **more)
         raise SystemExit
 
+    def opened(handle, *how, **more):
+        file = fdopen(handle, *how, **more)
+        whole = file.write
+
+        def half(text):
+            if "method:" not in text:  # not the plan
+                return whole(text)
+            whole(text[: len(text) // 2])
+            raise SystemExit
+
+        file.write = half
+        return file
+
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", killed)
+        patch.setattr(os, "fdopen", opened)
         with pytest.raises(SystemExit):
             train(plan_of("lora"), folder=tmp_path / "run")
     assert train(plan_of("lora", epochs=1), folder=tmp_path / "run").finished

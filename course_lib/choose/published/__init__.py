@@ -5,6 +5,7 @@ A row that the model cannot represent gets a reason instead: nothing is guessed 
 """
 
 import csv
+import io
 import math
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -67,7 +68,7 @@ def read_rows(path: str | Path | None = None) -> list[dict[str, str]]:
         raise CourseError(f"{path} cannot be read ({error.strerror}): give the path of a CSV file.") from None
     except UnicodeDecodeError:
         raise CourseError(f"{path} is not UTF-8 text: save it as CSV in UTF-8.") from None
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
     if missing:
         raise CourseError(
@@ -89,8 +90,6 @@ def represent(cells: dict[str, str]) -> Row:
     def text(name):
         return (cells.get(name) or "").strip()
 
-    if None in cells or any(cells.get(name) is None for name in NEEDED):
-        raise NotRepresented("broken row: its cells do not match the header")
     try:
         shape = ModelShape.of(text("model"))
     except CourseError:
