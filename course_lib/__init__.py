@@ -40,6 +40,23 @@ _WHERE = {
     "Scores": "prove.evaluate",
     "Report": "prove.report",
     "doctor": "cli",
+    "Progress": "learn.progress",
+    "export": "learn.exchange",
+    "import_": "learn.exchange",
+    "check_all": "learn.check_all",
+    "lesson": "learn.reader",
+    "finish": "learn.reader",
+    "next": "learn.reader",
+    "progress": "learn.reader",
+    "path": "learn.reader",
+    "focus": "learn.reader",
+    "tick": "learn.reader",
+    "untick": "learn.reader",
+    "stuck": "learn.stuck",
+    "quiz": "widgets.quiz",
+    "Dashboard": "widgets.dashboard",
+    "Timer": "widgets.timer",
+    "Stuck": "widgets.stuck",
 }
 __all__ = sorted(_WHERE)
 

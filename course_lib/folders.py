@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+DRIVE = Path("/content/drive/MyDrive")  # where Colab's own `drive.mount("/content/drive")` puts a reader's files
+
 
 def work_folder() -> Path:
     """`my_work/` of the course folder around the current folder (or of the current folder); `COURSE_WORK` overrides it."""
@@ -12,6 +14,20 @@ def work_folder() -> Path:
     here = Path.cwd()
     course = next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), here)
     return course / "my_work"
+
+
+def progress_folder() -> Path:
+    """Where a reader's progress is kept: on Colab in the mounted Drive, else in `work_folder()`; `COURSE_PROGRESS` overrides."""
+    if os.environ.get("COURSE_PROGRESS"):
+        return Path(os.environ["COURSE_PROGRESS"])
+    if on_colab() and DRIVE.is_dir():
+        return DRIVE / "finetuning-course" / "progress"
+    return work_folder() / "progress"
+
+
+def on_colab() -> bool:
+    """Whether this kernel runs on Google Colab, whose own disk is thrown away."""
+    return "COLAB_RELEASE_TAG" in os.environ
 
 
 def write_whole(path: Path, text: str) -> None:

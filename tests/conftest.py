@@ -7,6 +7,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path_factory, monkeypatch):
+    """No test writes into the reader's own progress."""
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path_factory.mktemp("progress")))
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """Folder of a two-layer Llama (0.1 M parameters) whose tokens are bytes, with the course's chat template."""

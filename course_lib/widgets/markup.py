@@ -58,21 +58,21 @@ def table(caption: str, head: Sequence, rows: Iterable[Sequence], class_: str = 
 
 def box(*children) -> Html:
     """The element that our style rules apply to."""
-    return tag("div", *children, class_="course-selector")
+    return tag("div", *children, class_="course-box")
 
 
 STYLE = Html(
     """<style>
-.course-selector { color: inherit; font-size: var(--jp-ui-font-size1, 14px); line-height: 1.5; max-width: 900px;
+.course-box { color: inherit; font-size: var(--jp-ui-font-size1, 14px); line-height: 1.5; max-width: 900px;
   white-space: normal; }
-.course-selector p { margin: 0.35em 0; }
-.course-selector ul { margin: 0.2em 0 0.6em; padding-left: 1.3em; }
-.course-selector li { margin: 0.15em 0; line-height: 1.45; }
-.course-selector code, .course-selector pre { font-family: var(--jp-code-font-family, monospace); font-size: 0.93em;
+.course-box p { margin: 0.35em 0; }
+.course-box ul { margin: 0.2em 0 0.6em; padding-left: 1.3em; }
+.course-box li { margin: 0.15em 0; line-height: 1.45; }
+.course-box code, .course-box pre { font-family: var(--jp-code-font-family, monospace); font-size: 0.93em;
   color: inherit; background: none; }
-.course-selector pre { border: 1px solid var(--jp-border-color1, #8888); padding: 0.5em 0.8em; overflow-x: auto; }
-.course-selector svg { color: inherit; display: block; max-width: 100%; height: auto; }
-.course-selector svg text { fill: currentColor; }
+.course-box pre { border: 1px solid var(--jp-border-color1, #8888); padding: 0.5em 0.8em; overflow-x: auto; }
+.course-box svg { color: inherit; display: block; max-width: 100%; height: auto; }
+.course-box svg text { fill: currentColor; }
 .cs-heading { font-weight: 600; margin: 0.7em 0 0.2em; }
 .cs-title { font-size: 1.45em; font-weight: 600; line-height: 1.3; margin: 0.1em 0; }
 .cs-card { border: 1px solid var(--jp-border-color1, #8888); border-left: 5px solid #0072B2; border-radius: 4px;
@@ -83,19 +83,19 @@ STYLE = Html(
 .cs-source { font-size: 0.86em; white-space: nowrap; border: 1px solid var(--jp-border-color1, #8888);
   border-radius: 3px; padding: 0 0.35em; }
 .cs-label { text-align: right; padding-right: 4px; line-height: var(--jp-widgets-inline-height, 28px); }
-.course-selector-widget .jupyter-button:focus-visible, .course-selector-widget input:focus-visible,
-.course-selector-widget textarea:focus-visible { outline: 2px solid #0072B2; outline-offset: 1px; }
+.course-widget .jupyter-button:focus-visible, .course-widget input:focus-visible,
+.course-widget textarea:focus-visible { outline: 2px solid #0072B2; outline-offset: 1px; }
 .cs-small { font-size: 0.92em; }
 .cs-wide { overflow-x: auto; }
-.course-selector table { border-collapse: collapse; margin: 0.4em 0 0.8em; width: 100%; font-size: 0.95em;
+.course-box table { border-collapse: collapse; margin: 0.4em 0 0.8em; width: 100%; font-size: 0.95em;
   color: inherit; }
-.course-selector caption { text-align: left; font-weight: 600; padding: 0.3em 0; color: inherit; }
-.course-selector tr { background: none; }
-.course-selector table.cs-table th, .course-selector table.cs-table td { text-align: left; vertical-align: top;
+.course-box caption { text-align: left; font-weight: 600; padding: 0.3em 0; color: inherit; }
+.course-box tr { background: none; }
+.course-box table.cs-table th, .course-box table.cs-table td { text-align: left; vertical-align: top;
   padding: 0.3em 0.9em 0.3em 0; border-bottom: 1px solid var(--jp-border-color2, #8886); max-width: none; line-height: 1.4; }
-.course-selector thead th { border-bottom: 2px solid var(--jp-border-color1, #8888); }
-.course-selector tbody th { font-weight: 600; }
-.course-selector td svg { margin: 0; }
+.course-box thead th { border-bottom: 2px solid var(--jp-border-color1, #8888); }
+.course-box tbody th { font-weight: 600; }
+.course-box td svg { margin: 0; }
 .cs-clash { border-left: 4px solid #D55E00; padding-left: 0.7em; margin: 0.6em 0; }
 .cs-model { border-left: 4px solid #0072B2; padding-left: 0.7em; margin: 0.6em 0; }
 </style>"""

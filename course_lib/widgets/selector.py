@@ -80,7 +80,7 @@ class Selector(VBox):
             HBox([self.save, self.status], layout=WRAP),
         ]
         super().__init__(parts, layout=Layout(max_width="920px"))
-        self.add_class("course-selector-widget")
+        self.add_class("course-widget")
         self._listen()
         self._draw()
         if words:

@@ -21,7 +21,7 @@ FAINT = """() => { const luminance = c => { const v = c.map(x => { x /= 255; ret
   const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
   const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
     if (c.length === 3 || c[3] > .5) return c.slice(0, 3); } return [255, 255, 255]; };
-  return [...document.querySelectorAll(".course-selector-widget *")].filter(e => e.offsetParent && !e.disabled &&
+  return [...document.querySelectorAll(".course-widget *")].filter(e => e.offsetParent && !e.disabled &&
     [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
       const a = luminance(parse(getComputedStyle(e).color).slice(0, 3)), b = luminance(behind(e));
       return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.innerText.slice(0, 40)]; }).filter(x => x[0] < 4.5); }"""
@@ -74,7 +74,7 @@ class Reader:
         self.keys.press("Tab")
 
     def sees(self, words: str) -> None:
-        self.page.locator(".course-selector-widget").get_by_text(words).first.wait_for(state="visible", timeout=10_000)
+        self.page.locator(".course-widget").get_by_text(words).first.wait_for(state="visible", timeout=10_000)
 
     def holds(self, words: str) -> None:
         """Wait until a control with that label has the focus, as after Next."""
@@ -83,7 +83,7 @@ class Reader:
     def picture(self, name: str) -> None:
         if os.environ.get("COURSE_PICTURES"):
             DOCS.mkdir(exist_ok=True)
-            self.page.locator(".course-selector-widget").screenshot(path=DOCS / name)
+            self.page.locator(".course-widget").screenshot(path=DOCS / name)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def reader(browser, lab):
 
 def test_the_checks_of_names_and_contrast_find_what_is_wrong(browser):
     page = browser.new_page()
-    page.set_content("""<div class="jp-OutputArea-output course-selector-widget" style="background: white; color: black">
+    page.set_content("""<div class="jp-OutputArea-output course-widget" style="background: white; color: black">
       <button></button><input><label for=a>named</label><input id=a><button>named</button><p style="color: #888">faint</p></div>""")
     assert len(page.evaluate(NAMELESS)) == 2
     assert [words for _, words in page.evaluate(FAINT)] == ["faint"]
