@@ -106,7 +106,9 @@ class Progress:
         if self.damaged:
             said.append(f"{self.damaged} damaged {_lines(self.damaged)} left out; all whole ones are counted.")
         if self.newer:
-            said.append(f"{self.newer} {_lines(self.newer)} of a newer version of the course; update it to see them whole.")
+            said.append(
+                f"{self.newer} {_lines(self.newer)} of a newer version of the course; update it to see them whole."
+            )
         if self.unreadable:
             said.append(f"{self.unreadable} of its files cannot be opened: allow reading in {self.folder}.")
         if self._pending:
