@@ -4,23 +4,38 @@ import os
 import tempfile
 from pathlib import Path
 
+from course_lib.errors import CourseError
+
 DRIVE = Path("/content/drive/MyDrive")  # where Colab's own `drive.mount("/content/drive")` puts a reader's files
 
 
 def work_folder() -> Path:
-    """`my_work/` of the course folder around the current folder (or of the current folder); `COURSE_WORK` overrides it."""
+    """`my_work/` of the course folder around the current folder (or of the current folder); `COURSE_WORK` overrides it.
+
+    Raises:
+        CourseError: the current folder is gone.
+    """
     if os.environ.get("COURSE_WORK"):
-        return Path(os.environ["COURSE_WORK"])
-    here = Path.cwd()
-    course = next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), here)
+        return Path(os.path.expanduser(os.environ["COURSE_WORK"]))
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise CourseError(
+            "The folder that this program was started in is gone: start it again in the course's folder."
+        ) from None
+    course = next((folder for folder in (here, *here.parents) if os.path.isdir(folder / "notebooks")), here)
     return course / "my_work"
 
 
 def progress_folder() -> Path:
-    """Where a reader's progress is kept: on Colab in the mounted Drive, else in `work_folder()`; `COURSE_PROGRESS` overrides."""
+    """Where a reader's progress is kept: on Colab in the mounted Drive, else in `work_folder()`; `COURSE_PROGRESS` overrides.
+
+    Raises:
+        CourseError: as `work_folder`.
+    """
     if os.environ.get("COURSE_PROGRESS"):
-        return Path(os.environ["COURSE_PROGRESS"])
-    if on_colab() and DRIVE.is_dir():
+        return Path(os.path.expanduser(os.environ["COURSE_PROGRESS"]))
+    if on_colab() and os.path.isdir(DRIVE):  # unlike Path.is_dir, False for a Drive that has lost its connection
         return DRIVE / "finetuning-course" / "progress"
     return work_folder() / "progress"
 

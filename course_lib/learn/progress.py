@@ -6,24 +6,22 @@ rewritten, so that neither a kill nor a second kernel can lose what `record` has
 
 import json
 import os
-import re
 import secrets
 import threading
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from itertools import repeat
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zlib import crc32
 
 from course_lib.errors import CourseError
-from course_lib.folders import progress_folder
+from course_lib.folders import progress_folder, write_whole
+from course_lib.learn.durable import append, sync, sync_folders
+from course_lib.learn.records import FORM, decode, is_event, line, newest, once, parse, uncancelled, whole
+from course_lib.said import clip
 
-FORM = 1
 DONE = frozenset({"correct", "passed", "run", "ticked", "done"})  # once reached, an item stays so
-CRC = len(',"crc":"12345678"}')
-STAMP = len(',"v":1,"id":"0123456789abcdef","t":"2026-11-22T08:40:12.123456Z"') + CRC
-START = re.compile(rb'(?=\{"item":)')
-KNOWN = {"item": str, "outcome": str, "id": str, "t": str, "v": int}
+OURS = frozenset({"item", "outcome", "v", "id", "t", "crc"})  # fields that an event sets itself
+TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class Progress:
@@ -32,17 +30,19 @@ class Progress:
     Args:
         folder: made when the first event is recorded.
 
-    .damaged, .newer and .unreadable count, after a read: lines that are no whole event, events of a later version of
-    the course, and files that could not be opened. Nothing of these is ever raised.
+    .damaged, .newer and .unreadable count, after a read: damaged lines, events of a later version of the course, and
+    files that could not be opened. Nothing of these is ever raised.
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.folder = Path(os.path.abspath(folder))
         self.damaged = self.newer = self.unreadable = 0
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by process: a fork copies a lock that nobody will ever release
+        self._pid = 0
+        self._name = ""
         self._pending: list[dict] = []  # recorded, but the disk would not take them
         self._torn = False
-        self._pid = 0
+        self._last = ""  # the time of the newest event known here
 
     def record(self, item: str, outcome: str, **more) -> dict:
         """Add an event; it is on disk when this returns.
@@ -53,20 +53,21 @@ class Progress:
             more: further fields, of JSON types.
 
         Raises:
-            CourseError: it could not be written. It stays in memory, and is written with the next one.
+            CourseError: the event is not one, or it could not be written. Then it stays in memory, and is written with
+                the next one.
         """
-        if not (isinstance(item, str) and isinstance(outcome, str) and item):
-            raise CourseError("An event has an item and an outcome, both text, such as '104.1' and 'correct'.")
-        event = {"item": item, "outcome": str(outcome), **more, "v": FORM, "id": secrets.token_hex(8), "t": _now()}
-        with self._lock:
+        event = _event(item, outcome, more)
+        if not self._last and event["outcome"].casefold() not in DONE:
+            self.latest()  # so that it counts as later than all that is there, whatever the clocks say
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
+            if self._pid != os.getpid():  # a new kernel, or a fork of one
+                self._pid, self._name, self._pending, self._torn = os.getpid(), _new_name(), [], False
+            self._last = event["t"] = _time_after(self._last)
             self._pending.append(event)
             try:
                 self._append(b"".join(map(line, self._pending)))
-            except OSError as error:
-                raise CourseError(
-                    f"Your progress could not be saved ({error.strerror}): free some space or allow writing in "
-                    f"{self.folder}. What you did is remembered while this kernel lives, and saved with the next step."
-                ) from None
+            except (OSError, ValueError) as error:
+                raise CourseError(self._why(error)) from None
             self._pending.clear()
         return event
 
@@ -76,7 +77,8 @@ class Progress:
         Raises:
             CourseError: as `record`.
         """
-        ticks = [event["id"] for event in self.events() if event["item"] == item and event["outcome"] == "ticked"]
+        events = uncancelled(self._read(every=False))
+        ticks = [event["id"] for event in events if event["item"] == item and event["outcome"] == "ticked"]
         return self.record(item, "unticked", cancels=ticks)
 
     def state(self) -> dict[str, str]:
@@ -84,102 +86,104 @@ class Progress:
         return {item: event["outcome"] for item, event in self.latest().items()}
 
     def latest(self) -> dict[str, dict]:
-        """Item -> the event that decides its outcome: the last that completed it, else the last."""
-        events = self._read(every=False)
-        cancelled = {id for event in events for id in event.get("cancels") or ()}
+        """Item -> the event that decides its outcome: the last that completed it, else the last.
+
+        A time more than a day ahead is not believed: such an event counts as the earliest.
+        """
         best: dict[str, tuple[tuple, dict]] = {}
-        for event in events:
-            if event["id"] not in cancelled:
-                rank = (event["outcome"].casefold() in DONE, event["t"], event["id"])
-                if event["item"] not in best or rank > best[event["item"]][0]:
-                    best[event["item"]] = rank, event
+        limit = _tomorrow()
+        for event in uncancelled(self._read(every=False)):
+            time = event["t"] if event["t"] < limit else ""
+            self._last = max(self._last, time)
+            rank = (event["outcome"].casefold() in DONE, time, event["outcome"], event["id"])
+            if event["item"] not in best or rank > best[event["item"]][0]:
+                best[event["item"]] = rank, event
         return {item: event for item, (_, event) in best.items()}
 
     def events(self) -> list[dict]:
         """Every intact event once, in the order of time."""
-        unique = {event["id"]: event for event in self._read(every=True)}
-        return sorted(unique.values(), key=lambda event: (event["t"], event["id"]))
+        return sorted(once(self._read(every=True)), key=lambda e: (e["t"], e["id"], e["item"], e["outcome"]))
 
     def troubles(self) -> list[str]:
         """One sentence for each kind of trouble that the last read met; empty = none."""
         said = []
         if self.damaged:
-            said.append(f"{self.damaged} damaged {_lines(self.damaged)} left out; all whole ones are counted.")
+            said.append(f"{_count(self.damaged, 'line')} damaged; every whole record is counted.")
         if self.newer:
             said.append(
-                f"{self.newer} {_lines(self.newer)} of a newer version of the course; update it to see them whole."
+                f"{_count(self.newer, 'record')} of a newer version of the course; update it to see them whole."
             )
         if self.unreadable:
-            said.append(f"{self.unreadable} of its files cannot be opened: allow reading in {self.folder}.")
+            said.append(f"{_count(self.unreadable, 'file')} unreadable: allow reading in {self._where()}.")
         if self._pending:
-            said.append(f"{len(self._pending)} not yet saved: free some space or allow writing in {self.folder}.")
+            said.append(f"{_count(len(self._pending), 'record')} not saved yet: {self._remedy()}.")
         return [f"Of your progress, {words}" for words in said]
 
     def add(self, events: Iterable[dict]) -> int:
-        """Add events of another folder, those that are not here yet; returns how many.
+        """Add events of another folder, those that are not here yet: all of them or none. Returns how many.
 
         Raises:
             OSError: they could not be written; then none of them is added.
         """
-        here = {event["id"] for event in self.events()}
-        new = {event["id"]: event for event in events if _is_event(event) and event["id"] not in here}
+        here = self.events()
+        new = once([*here, *filter(is_event, events)])[len(here) :]
         if new:
-            with self._lock:
-                self._append(b"".join(map(line, new.values())))
+            path = self.folder / _new_name()
+            write_whole(path, b"".join(map(line, new)).decode())
+            sync(path)
+            sync_folders(self.folder)
         return len(new)
 
     def _append(self, data: bytes) -> None:
-        """Write at the end of this kernel's file and wait for the disk; on failure as much as possible is taken back."""
-        if self._pid != os.getpid():  # a new kernel, or a fork of one
-            self._pid, self._name = os.getpid(), f"{secrets.token_hex(8)}.jsonl"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / self._name
-        new = not path.exists()
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
-        size = os.fstat(handle).st_size
-        try:
-            left = memoryview(b"\n" + data if self._torn else data)
-            while left:
-                left = left[os.write(handle, left) :]
-            os.fsync(handle)
-            self._torn = False
-        except OSError:
-            self._torn = True
-            os.ftruncate(handle, size)
-            raise
-        finally:
-            os.close(handle)
-        if new:
-            _sync_folder(self.folder)
+        torn, self._torn = self._torn, True
+        append(self.folder / self._name, b"\n" + data if torn else data)
+        self._torn = False
 
     def _read(self, every: bool) -> list[dict]:
-        """The intact events, or of those of a file that say the same only the last."""
-        found = list(self._pending)
+        """The intact events: every one, or those that can decide an outcome."""
+        pending, lines = list(self._pending), []
         self.damaged = self.unreadable = 0
-        try:
-            paths = sorted(self.folder.glob("*.jsonl"))
-        except OSError:
-            paths, self.unreadable = [], 1
-        for path in paths:
+        for path in self._files():
             try:
-                lines = path.read_bytes().split(b"\n")
+                data = path.read_bytes() if path.is_file() else None  # a pipe would be waited for
             except OSError:
+                data = None
+            if data is None:
                 self.unreadable += 1
                 continue
-            good, bad = _sort(lines)
-            if not every:
-                good = {text[:-STAMP]: text for text in good}.values()
-            events, broken = _parse(good)
-            found += events
-            self.damaged += bad + broken
-        self.newer = sum(event["v"] > FORM for event in found)
-        return found
+            good, damaged = whole(data)
+            lines += good
+            self.damaged += damaged
+        events, broken = parse(lines if every else newest(lines, _tomorrow()))
+        events += pending
+        self.damaged += broken
+        self.newer = sum(event["v"] > FORM for event in events)
+        return events
 
+    def _files(self) -> list[Path]:
+        try:
+            return [self.folder / name for name in sorted(os.listdir(self.folder)) if name.endswith(".jsonl")]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError):
+            self.unreadable = 1
+            return []
 
-def line(event: dict) -> bytes:
-    """An event as a line of a file, sealed by its CRC-32."""
-    text = json.dumps(event, separators=(",", ":")).encode()[:-1]
-    return text + b',"crc":"%08x"}\n' % crc32(text)
+    def _why(self, error: Exception) -> str:
+        reason = getattr(error, "strerror", None) or error
+        return (
+            f"Your progress could not be saved ({reason}): {self._remedy()}; what you did is remembered while this "
+            "kernel lives, and saved with the next step."
+        )
+
+    def _remedy(self) -> str:
+        nearest = next(filter(os.path.exists, (self.folder, *self.folder.parents)), self.folder)
+        if os.path.isfile(nearest):
+            return f"move the file {clip(str(nearest))} away, for a folder belongs there"
+        return f"free some space or allow writing in {self._where()}"
+
+    def _where(self) -> str:
+        return clip(str(self.folder))
 
 
 def keep(item: str, outcome: str, **more) -> str:
@@ -188,6 +192,8 @@ def keep(item: str, outcome: str, **more) -> str:
         mine().record(item, outcome, **more)
     except CourseError as error:
         return str(error)
+    except OSError as error:  # the current folder is gone, and progress lies below it
+        return f"Your progress could not be saved ({error.strerror}): restart the kernel."
     return ""
 
 
@@ -198,72 +204,42 @@ def mine() -> Progress:
     """The reader's own progress, in `progress_folder()`."""
     folder = progress_folder().absolute()
     if folder not in _MINE:
-        _MINE[folder] = Progress(folder)
+        _MINE.setdefault(folder, Progress(folder))
     return _MINE[folder]
 
 
-def _sort(lines: list[bytes]) -> tuple[list[bytes], int]:
-    """Lines whose seal is right, and how many are damaged; a line that lost its end is searched for whole events."""
-    try:
-        sealed = list(map(int, [text[-10:-2] or b"0" for text in lines], repeat(16)))
-    except ValueError:
-        sealed = [None] * len(lines)
-    if sealed == list(map(crc32, [text[:-CRC] for text in lines])):
-        return [text for text in lines if text], 0
-    good, bad = [], 0
-    for text in filter(None, lines):
-        whole = [match for piece in START.split(text) if (match := _sealed(piece))]
-        good += whole
-        bad += not whole or len(whole) < text.count(b'{"item":')
-    return good, bad
+def _event(item: str, outcome: str, more: dict) -> dict:
+    """An event as it will be read again, without its time."""
+    if not (isinstance(item, str) and isinstance(outcome, str) and item):
+        raise CourseError("An event has an item and an outcome, both text, such as '104.1' and 'correct'.")
+    if taken := OURS & more.keys():
+        raise CourseError(f"An event sets {', '.join(sorted(taken))} itself: give your own field another name.")
+    event = {"item": item, "outcome": outcome, **more, "v": FORM, "id": secrets.token_hex(8), "t": ""}
+    with suppress(TypeError, ValueError, RecursionError):
+        event = decode(json.dumps(event))
+        if is_event(event):
+            return event
+    raise CourseError(
+        "The fields of an event are text, finite numbers, True, False, None, and lists and dicts of these."
+    )
 
 
-def _sealed(piece: bytes) -> bytes | None:
-    end = piece.rfind(b'"}') + 2
-    piece = piece[:end]
-    return piece if piece[-CRC:] == b',"crc":"%08x"}' % crc32(piece[:-CRC]) else None
+def _time_after(last: str) -> str:
+    """Now; where the clock has not passed `last`, a moment after that."""
+    now = datetime.now(UTC).strftime(TIME)
+    if last >= now:
+        with suppress(ValueError):
+            return (datetime.strptime(last, TIME) + timedelta(microseconds=1)).strftime(TIME)
+    return now
 
 
-def _parse(lines: Iterable[bytes]) -> tuple[list[dict], int]:
-    events, broken = [], 0
-    for text in lines:
-        try:
-            event = json.loads(text)
-        except (ValueError, RecursionError):
-            event = None
-        if _is_event(event):
-            event.pop("crc", None)
-            events.append(event)
-        else:
-            broken += 1
-    return events, broken
+def _tomorrow() -> str:
+    return (datetime.now(UTC) + timedelta(days=1)).strftime(TIME)
 
 
-def _is_event(event) -> bool:
-    """Whether it has the fields that every version has, and nothing that would upset the fold."""
-    if not isinstance(event, dict) or any(type(event.get(name)) is not kind for name, kind in KNOWN.items()):
-        return False
-    cancels = event.get("cancels", [])
-    return isinstance(cancels, list) and all(isinstance(id, str) for id in cancels)
+def _new_name() -> str:
+    return f"{secrets.token_hex(8)}.jsonl"
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _lines(count: int) -> str:
-    return "record is" if count == 1 else "records are"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable, where the system can do that (not on Windows)."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"

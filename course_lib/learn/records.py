@@ -1,0 +1,136 @@
+"""An event as one line of a file, and which lines of a file can be trusted."""
+
+import json
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from operator import itemgetter, not_
+from zlib import crc32
+
+FORM = 1
+TIME = "2026-11-22T08:40:12.123456Z"
+SEAL = b',"crc":"%08x"}'
+CRC = len(SEAL % 0)
+STAMP = len(f',"v":1,"id":"0123456789abcdef","t":"{TIME}"') + CRC
+FORM_1 = b',"v":1,"id":"'
+START, END = b'{"item":', re.compile(rb',"crc":"[0-9a-f]{8}"\}')
+OUTCOME, CANCELS = b'"outcome":"', b'"cancels"'
+# Of ticks, each counts by itself: another kernel may know of one only, and take it back.
+ITEM_AND_OUTCOME = re.compile(rb'\{"item":"[^"\\]*","outcome":"(?!ticked")[^"\\]*"')
+time_of = itemgetter(slice(-CRC - len(TIME) - 1, -CRC - 1))
+
+
+def line(event: dict) -> bytes:
+    """An event as a line, sealed by its CRC-32."""
+    text = json.dumps(event, separators=(",", ":")).encode()[:-1]
+    return text + SEAL % crc32(text) + b"\n"
+
+
+def whole(data: bytes) -> tuple[list[bytes], int]:
+    """The lines of a file whose seal is right, and how many are damaged; those are searched for whole events."""
+    lines = [text for text in data.replace(b"\r\n", b"\n").split(b"\n") if text]
+    right = [text[-CRC:] == SEAL % crc32(text[:-CRC]) for text in lines]
+    good = [*compress(lines, right)]
+    damaged = [*compress(lines, map(not_, right))]
+    for text in damaged:
+        good += _search(text)
+    return good, len(damaged)
+
+
+def newest(lines: Iterable[bytes], before: str) -> Iterable[bytes]:
+    """Those lines that can decide an outcome: of all that say the same of an item, the last in time.
+
+    Args:
+        before: a time; lines that claim to be later are all kept, for their times decide nothing.
+    """
+    lines = sorted(lines, key=time_of)
+    start = bisect_left(lines, before.encode(), key=time_of)
+    lines, ahead = lines[:start], lines[start:]
+    # Quick, and right for lines as this version writes them.
+    subjects = [text[: text.find(b'"', text.find(OUTCOME) + len(OUTCOME)) + 1] for text in lines]
+    if not (all(map(_is_plain, lines)) and all(map(ITEM_AND_OUTCOME.fullmatch, set(subjects)))):
+        subjects = map(_subject, lines)
+    return [*dict(zip(subjects, lines, strict=True)).values(), *ahead]
+
+
+def parse(lines: Iterable[bytes]) -> tuple[list[dict], int]:
+    """The events of sealed lines, and how many lines hold something else."""
+    events, broken = [], 0
+    for text in lines:
+        try:
+            event = decode(text.decode())
+        except (ValueError, RecursionError):
+            event = None
+        if is_event(event):
+            event.pop("crc", None)
+            events.append(event)
+        else:
+            broken += 1
+    return events, broken
+
+
+def is_event(event) -> bool:
+    """Whether it has the fields that every version has, and nothing that would upset a fold."""
+    if type(event) is not dict or type(event.get("v")) is not int:
+        return False
+    if (
+        not type(event.get("item"))
+        is type(event.get("outcome"))
+        is type(event.get("id"))
+        is type(event.get("t"))
+        is str
+    ):
+        return False
+    cancels = event.get("cancels", ())
+    return not cancels or (isinstance(cancels, list) and all(isinstance(id, str) for id in cancels))
+
+
+def once(events: Iterable[dict]) -> list[dict]:
+    """Each event once, in the order given; two that share no more than their id are two."""
+    seen: dict[str, list[dict]] = {}
+    unique = []
+    for event in events:
+        twins = seen.setdefault(event["id"], [])
+        if event not in twins:
+            twins.append(event)
+            unique.append(event)
+    return unique
+
+
+def uncancelled(events: Sequence[dict]) -> list[dict]:
+    """The events without the ticks that were taken back."""
+    cancelled = {id for event in events for id in event.get("cancels") or ()}
+    return [event for event in events if event["id"] not in cancelled or event["outcome"] != "ticked"]
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no number of JSON")
+    return value
+
+
+decode = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).decode
+
+
+def _search(text: bytes) -> list[bytes]:
+    """Whole events in a damaged line: several that lost the newline between them, or one behind a part of another."""
+    found, last = [], 0
+    for end in END.finditer(text):
+        begins = {text.find(START, last, end.start()), text.rfind(START, last, end.start())} - {-1}
+        pieces = [text[begin : end.end()] for begin in begins]
+        found += [piece for piece in pieces if piece[-CRC:] == SEAL % crc32(piece[:-CRC])]
+        last = end.end()
+    return found
+
+
+def _is_plain(text: bytes) -> bool:
+    return text[-STAMP : len(FORM_1) - STAMP] == FORM_1 and CANCELS not in text
+
+
+def _subject(text: bytes) -> bytes:
+    """What a line is about: its item and outcome; where that is not certain at a glance, the line itself."""
+    match = ITEM_AND_OUTCOME.match(text)
+    return match[0] if match and _is_plain(text) else text
