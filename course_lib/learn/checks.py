@@ -1,16 +1,19 @@
 """Checks of the exercises: they take the reader's objects by name, say what is wrong, and know no answer notebook."""
 
-import dis
-import inspect
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import FunctionType
+
+from course_lib.errors import CourseError
+from course_lib.learn.blame import blame, functions, is_empty, shorten, source, text_of
+from course_lib.learn.fold import fold, notebook
+from course_lib.learn.pages import cell_as_it_came
+from course_lib.learn.progress import DONE, keep, mine
+from course_lib.learn.quietly import quietly
+from course_lib.said import Said, say
 
 HOLE = "...  # your code here"
-IDLE = ("RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "RETURN_VALUE")
 
 
 class NotYet(Exception):
@@ -31,6 +34,16 @@ class Outcome(StrEnum):
 Outcome._ipython_display_ = lambda self: None
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. message begins with the outcome's words; printed and trace are of the reader's own code."""
+
+    outcome: Outcome
+    message: str
+    printed: str = ""
+    trace: str = ""
+
+
 @dataclass
 class Exercise:
     """One exercise, for instance `q1 = Exercise(id="104.1", wants=("lora_parameters",), test=..., ...)`.
@@ -45,126 +58,141 @@ class Exercise:
 
     id: str
     wants: tuple[str, ...]
-    test: Callable[..., None]
-    hints: tuple[str, ...]
-    answer: str
+    test: Callable[..., None] = field(repr=False)
+    hints: tuple[str, ...] = field(repr=False)
+    answer: str = field(repr=False)
     outcome: Outcome | None = field(default=None, init=False)
-    _seen: set[int] = field(default_factory=set, init=False, repr=False)
+    _seen: set[str] | None = field(default=None, init=False, repr=False)  # hints; None = as the progress has it
 
     def check(self) -> Outcome:
-        """Check the objects in the caller's globals (in a notebook: what its cells made); prints what it found.
+        """Check the objects in the caller's globals (in a notebook: what its cells made); says and records what it found.
 
         Raises nothing but KeyboardInterrupt, so that a reader can stop a check that takes too long.
         """
-        self.outcome, message = self.judge(sys._getframe(1).f_globals)
-        print(message)
-        return self.outcome
+        found = self.examine(sys._getframe(1).f_globals)
+        unsaved = self.record(found.outcome)
+        say(_lines(found.message, found.printed and f"Your code printed:\n{found.printed}"))
+        if found.trace and notebook():
+            fold("The lines of your code that led there", found.trace)
+        if unsaved:
+            say(unsaved)
+        return found.outcome
 
     def judge(self, names: Mapping[str, object]) -> tuple[Outcome, str]:
-        """The outcome for the objects in `names`, and the message that `check()` prints for it."""
+        """The outcome for the objects in `names`, and the message that `check()` prints for it. Records nothing."""
+        found = self.examine(names)
+        return found.outcome, found.message
+
+    def record(self, outcome: Outcome) -> str:
+        """Take an outcome down, here and in the reader's progress; empty, or why it could not be saved, in words."""
+        self.outcome = outcome
+        return keep(self.id, outcome.casefold())
+
+    def examine(self, names: Mapping[str, object]) -> Finding:
+        """All that a check finds for the objects in `names`."""
         objects = {want: names[want] for want in self.wants if want in names}
         for want in self.wants:
             if want not in objects:
-                return _say(
+                return _found(
                     Outcome.NOT_ATTEMPTED, f": there is no `{want}` yet. Write it in the cell above and run it."
                 )
-            if objects[want] is None or objects[want] is ... or _is_empty(objects[want]):
-                return _say(Outcome.NOT_ATTEMPTED, f": `{want}` is still empty. Fill it in, run its cell, check again.")
+            if is_empty(objects[want]):
+                return _found(
+                    Outcome.NOT_ATTEMPTED, f": `{want}` is still empty. Fill it in, run its cell, check again."
+                )
+        with quietly() as printed:
+            outcome, words, trace = self._tested(objects, names)
+        if outcome is not Outcome.CORRECT:
+            for want in self.wants:
+                if any(HOLE in source(function) for function in functions(objects[want])):
+                    return _found(Outcome.NOT_ATTEMPTED, f": `{want}` still holds `{HOLE}`. Put your code there.")
+        return _found(outcome, words, str(printed), trace)
+
+    def _tested(self, objects: Mapping[str, object], names: Mapping[str, object]) -> tuple[Outcome, str, str]:
         try:
             returned = self.test(**objects)
         except NotYet as wrong:
-            outcome, detail = Outcome.NOT_YET, f": {wrong}"
-        except (Exception, SystemExit) as error:
-            outcome, detail = _blame(error, objects, names)
-        else:
-            if returned is None:
-                return _say(Outcome.CORRECT, f": {self.id} is done.")
-            outcome, detail = (
-                Outcome.OUR_FAULT,
-                f": the test of {self.id} returned {returned!r}. Please report this line.",
-            )
-        for want in self.wants:
-            if any(HOLE in _source(function) for function in _functions(objects[want])):
-                return _say(Outcome.NOT_ATTEMPTED, f": `{want}` still holds `{HOLE}`. Put your code there.")
-        return _say(outcome, detail)
+            return Outcome.NOT_YET, f": {shorten(text_of(wrong))}", ""
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            fault = blame(error, objects, names)
+            if fault.theirs:
+                return Outcome.RAISED, f" {fault.words}", fault.trace
+            stopped = f": the test stopped with {fault.words}. Your answer may be right: go on, and report this line."
+            return Outcome.OUR_FAULT, stopped, ""
+        if returned is None:
+            return Outcome.CORRECT, f": {self.id} is done.", ""
+        returned = f": the test of {self.id} returned {returned!r}. Please report this line."
+        return Outcome.OUR_FAULT, returned, ""
 
-    def hint(self, n: int | None = None) -> None:
-        """Print hint number `n`, or without `n` the first one not seen yet."""
-        count = len(self.hints)
+    def hint(self, n: int | None = None) -> Said:
+        """Say hint number `n`, or without `n` the first one not seen yet, in this kernel or before."""
+        known = [str(i + 1) for i in range(len(self.hints))]
+        if self._seen is None:
+            self._seen = _history(f"{self.id}.hint")
         if n is None:
-            n = next((i for i in range(1, count + 1) if i not in self._seen), None)
+            n = next((i for i, name in enumerate(known, 1) if name not in self._seen), None)
             if n is None:
-                print(f"No more hints: try {self._name}.solution().")
-                return
-        if n not in range(1, count + 1):
-            print(f"There is no hint {n}: this exercise has {count}, so {self._name}.hint({count}) is the last.")
-            return
-        self._seen.add(n)
-        print(f"Hint {n} of {count}: {self.hints[n - 1]}")
+                return say(f"No more hints: try {self._name}.solution().")
+        if type(n) is not int or not 1 <= n <= len(known):
+            last = f"{self._name}.hint({len(known)})"
+            return say(f"There is no such hint: {self.id} has {len(known)}, and {last} is the last.")
+        self._seen.add(str(n))
+        unsaved = keep(f"{self.id}.hint", str(n))
+        return say(_lines(f"Hint {n} of {len(known)}: {self.hints[n - 1]}", unsaved))
 
-    def solution(self) -> None:
-        """Print the answer."""
-        print(f"Solution of {self.id}:\n{self.answer}")
+    def solution(self) -> Said:
+        """Show the answer; before the first try it is folded, and hints are pointed to."""
+        answer = f"Solution of {self.id}:\n{self.answer}"
+        unsaved = keep(f"{self.id}.solution", "seen")
+        if {self.outcome, *_history(self.id)} - {None, Outcome.NOT_ATTEMPTED, Outcome.NOT_ATTEMPTED.casefold()}:
+            return say(_lines(answer, unsaved))
+        untried = f"You have not tried {self.id} yet: {self._name}.hint() gives a nudge first."
+        if not notebook():
+            return say(_lines(untried, answer, unsaved))
+        said = say(_lines(f"{untried} The answer is folded below.", unsaved))
+        fold(f"Solution of {self.id}", self.answer)
+        return said
 
-    def reset(self) -> None:
-        """Forget the hints seen and the last outcome; the reader's cell is theirs to restore, and this says how."""
-        self._seen.clear()
-        self.outcome = None
-        print(
-            f"{self.id} starts afresh: no hint seen, no result. Your cell is as you left it: to have it as it came, "
-            f"put `{HOLE}` in place of your lines, or copy the cell from the notebook {self.id[:3]} in exercises/."
-        )
+    def reset(self) -> Said:
+        """Start afresh: no hint seen, no result, the reader's objects gone; and the cell as it came, below in a new one.
+
+        Nothing that the reader wrote is overwritten, and an exercise that was done stays so.
+        """
+        names, self._seen, self.outcome = sys._getframe(1).f_globals, set(), None
+        gone = [f"`{want}`" for want in self.wants if names.pop(want, self) is not self]
+        words = f"{self.id} starts afresh: no hint seen, no result. "
+        if gone:
+            words += f"{' and '.join(gone)} forgotten. "
+        if _history(self.id) & DONE:
+            words += "In your progress it stays done. "
+        cell, page = cell_as_it_came(self.id), f"the notebook {self.id.partition('.')[0]} in exercises/"
+        if cell is None:
+            words += f"Your cell is as you left it: put `{HOLE}` in place of your lines, or copy the cell from {page}."
+        elif shell := notebook():
+            shell.set_next_input(cell)
+            words += f"Your cell is as you left it: a new one below is as it came (it is also in {page})."
+        else:
+            words += f"Your cell is as you left it; as it came, it was:\n{cell}"
+        return say(words)
 
     @property
     def _name(self) -> str:
         return f"q{self.id.partition('.')[2]}"
 
 
-def _say(outcome: Outcome, detail: str) -> tuple[Outcome, str]:
-    return outcome, f"{outcome}{detail}"
+def _found(outcome: Outcome, words: str, printed: str = "", trace: str = "") -> Finding:
+    return Finding(outcome, f"{outcome}{words}", printed, trace)
 
 
-def _functions(value: object) -> list[FunctionType]:
-    found = vars(value).values() if inspect.isclass(value) else [value]
-    return [inspect.unwrap(f) for f in found if inspect.isfunction(f)]
-
-
-def _is_empty(value: object) -> bool:
-    """Whether `value` is a function that does nothing: its body is `...`, `pass`, a docstring, or `return None`."""
-    return inspect.isfunction(value) and all(
-        step.opname in IDLE or (step.opname in ("LOAD_CONST", "RETURN_CONST") and step.argval in (None, ...))
-        for step in dis.get_instructions(inspect.unwrap(value))
-    )
-
-
-def _source(function: FunctionType) -> str:
+def _history(item: str) -> set[str]:
+    """Every outcome that the reader's progress has for an item; none where no progress can be had."""
     try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return ""
+        return {event["outcome"] for event in mine().events() if event["item"] == item}
+    except CourseError:
+        return set()
 
 
-def _blame(error: BaseException, objects: Mapping[str, object], names: Mapping[str, object]) -> tuple[Outcome, str]:
-    """Tell the reader's error from ours: theirs if it passed through their code or came of how we had to call it."""
-    theirs = [f for value in objects.values() for f in _functions(value)]
-    codes = {f.__code__ for f in theirs}
-    said = f"{type(error).__name__}: {error}"
-    frames = [
-        (frame, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code in codes or frame.f_globals is names or frame.f_globals.get("__name__") == "__main__"
-    ]
-    if frames:
-        frame, line = frames[-1]
-        name = frame.f_code.co_name
-        code = traceback.FrameSummary(frame.f_code.co_filename, line, name).line
-        where = f"In `{name}`, line {line}" + (f": `{code}`." if code else ".")
-        return (
-            Outcome.RAISED,
-            f" {said}\n{where} Try it in a cell of its own, with a small input, and print what it gets.",
-        )
-    called_wrongly = [f"{f.__qualname__}()" for f in theirs]
-    called_wrongly += [f"'{type(value).__name__}' object is not callable" for value in objects.values()]
-    if isinstance(error, TypeError) and str(error).startswith(tuple(called_wrongly)):
-        return Outcome.RAISED, f" {said}\nThe check could not call it: compare its name and arguments with the task's."
-    return Outcome.OUR_FAULT, f": the test stopped with {said}. Your answer may be right: go on, and report this line."
+def _lines(*words: str) -> str:
+    return "\n".join(filter(None, words))

@@ -39,6 +39,13 @@ UNITS = {
 }
 
 
+def _number(value: object) -> float | None:
+    """A number as a float, anything else as None."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    return math.inf if abs(value) > 1e300 else float(value)
+
+
 def _close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-5)
 
@@ -49,9 +56,9 @@ def _gib(per_weight: float, per_trained: float, unit: float, params: float, trai
 
 def _by_hand(qlora_gib) -> None:
     params, trained = 7.6e9, 40e6
-    got = qlora_gib(params, trained)
-    if isinstance(got, bool) or not isinstance(got, Real):
-        raise NotYet(f"it should give a number of GiB, but gave {type(got).__name__}: return the number itself.")
+    given = qlora_gib(params, trained)
+    if (got := _number(given)) is None:
+        raise NotYet(f"it should give a number of GiB, but gave {type(given).__name__}: return the number itself.")
     slips = sorted(product(PER_WEIGHT, PER_TRAINED, UNITS), key=lambda s: sum(map(bool, _words(*s))))
     for slip in slips:  # the fewest faults that explain the number
         if _close(got, _gib(*slip, params, trained)):
@@ -69,7 +76,7 @@ def _by_hand(qlora_gib) -> None:
             f"for 7.6e9 weights and 40e6 trained ones it gave {got:.4g}: write down bytes for a frozen weight and bytes for a "
             "trained one, each as a sum, and compare with the task."
         )
-    if not _close(qlora_gib(1e9, 5e6), _gib(NF4, 16, GIB, 1e9, 5e6)):
+    if not _close(_number(qlora_gib(1e9, 5e6)) or 0.0, _gib(NF4, 16, GIB, 1e9, 5e6)):
         raise NotYet("it is right for 7.6e9 weights but not for 1e9: use the arguments, no fixed numbers.")
 
 
@@ -101,16 +108,14 @@ def _asks_for_all(s) -> bool:
 
 
 def _full(mine) -> None:
-    if not hasattr(mine, "method") or not hasattr(mine, "situation"):
+    if not hasattr(mine, "method") or not hasattr(type(getattr(mine, "situation", None)), "model_fields"):
         more = ": pass it to `recommend` and keep what that returns" if hasattr(mine, "gpu_gib") else ""
         raise NotYet(f"`mine` should be what `recommend(...)` returns, not {type(mine).__name__}{more}.")
     s = mine.situation
     base = type(s)(**BASE)
     changed = [name for name in type(s).model_fields if getattr(s, name) != getattr(base, name)]
     if not changed:
-        raise NotYet(
-            f"that is the situation you started from, and it gives {mine.method}: change something in `but(...)`."
-        )
+        raise NotYet(f"that is what you started from, and it gives {mine.method}: change something in `but(...)`.")
     if mine.method == "full":
         if len(changed) > MOST_CHANGES:
             raise NotYet(
@@ -155,24 +160,22 @@ KEYS = ("first", "second", "supported")
 
 
 def _settled(largest, verdict) -> None:
-    _largest(largest)
+    largest = _largest(largest)
     if not isinstance(verdict, dict):
         raise NotYet(f"`verdict` should be a dict with the keys {', '.join(KEYS)}, not {type(verdict).__name__}.")
-    if missing := [key for key in KEYS if verdict.get(key) in (None, ...)]:
+    if missing := [key for key in KEYS if verdict.get(key) is None or verdict[key] is ...]:
         raise NotYet(f"`verdict` has no {' and no '.join(missing)}: it needs {', '.join(KEYS)}.")
     pair = verdict["first"], verdict["second"]
     for statement in pair:
         if hasattr(statement, "a") and hasattr(statement, "b"):
             raise NotYet("that is the whole contradiction: its two statements are `.a` and `.b`; give one to each key.")
-        if not hasattr(statement, "says"):
+        if not all(hasattr(statement, name) for name in ("says", "topic", "methods", "model_b")):
             raise NotYet(f"{statement!r} is no statement: take `.a` and `.b` of one of the contradictions.")
     for s in pair:
         if s.topic != "model size":
             raise NotYet(f"{s.says!r} is about {s.topic}: the topic asked for is model size.")
         if s.model_b is None:
-            raise NotYet(
-                f"{s.says!r} says with which model to start, not how large a model fits: take a pair whose `.model_b` is set."
-            )
+            raise NotYet(f"{s.says!r} says with which model to start, not what fits: take a pair with a `.model_b`.")
     if pair[0] == pair[1]:
         raise NotYet("both are the same statement: take `.a` and `.b` of one contradiction.")
     for s in pair:
@@ -190,28 +193,26 @@ def _size(statement) -> float:
     return low if math.isinf(high) else high
 
 
-def _largest(largest) -> None:
+def _largest(largest) -> float:
     call = f'largest_model({CARD_GIB}, "qlora", **thrifty)'
-    if isinstance(largest, bool) or not isinstance(largest, Real):
-        raise NotYet(
-            f"`largest` should be a number of billions, not {type(largest).__name__}: it is what {call} returns."
-        )
-    if RIGHT[0] <= largest <= RIGHT[1]:
-        return
+    if (size := _number(largest)) is None:
+        raise NotYet(f"`largest` should be a number of billions, not {type(largest).__name__}: {call} gives it.")
+    if RIGHT[0] <= size <= RIGHT[1]:
+        return size
     why = "that is not what the memory model says for this card"
-    if largest > 1e6:
+    if size > 1e6:
         why = "that is a number of parameters, and billions are asked for"
-    elif LORAS[0] <= largest <= LORAS[1]:
+    elif LORAS[0] <= size <= LORAS[1]:
         why = "that is about what LoRA can hold, whose frozen weights are in 16 bits"
-    elif UNSAVED[0] <= largest <= UNSAVED[1]:
+    elif UNSAVED[0] <= size <= UNSAVED[1]:
         why = "that is without the settings that save memory, or with full fine-tuning"
-    elif largest > RIGHT[1]:
+    elif size > RIGHT[1]:
         why = f"that is too much for {CARD_GIB:g} GiB"
-    raise NotYet(f"`largest` = {largest:.4g}: {why}. Compare with {call}.")
+    raise NotYet(f"`largest` = {size:.4g}: {why}. Compare with {call}.")
 
 
 def _supported(side, largest: float, sizes: list[float]) -> None:
-    if side not in SIDES:
+    if not isinstance(side, str) or side not in SIDES:
         raise NotYet(f'"supported" should be one of "first", "second" and "neither", not {side!r}.')
     fits = [size <= largest for size in sizes]
     right = "neither" if not any(fits) else "first" if fits[0] else "second"
@@ -222,9 +223,7 @@ def _supported(side, largest: float, sizes: list[float]) -> None:
     if right == "neither":
         raise NotYet(f"only {largest:.1f} billion surely fit, and the {side} goes up to more: that is too large too.")
     if side == "neither":
-        raise NotYet(
-            f"the {right} asks for at most {min(sizes):g} billion, and {largest:.1f} fit: that one is supported."
-        )
+        raise NotYet(f"the {right} asks for at most {min(sizes):g} billion, {largest:.1f} fit: that one is supported.")
     raise NotYet(
         f"it is the other way round: up to {largest:.1f} billion surely fit, and the {side} goes up to "
         f"{sizes[SIDES.index(side)]:g}."

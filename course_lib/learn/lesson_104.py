@@ -22,8 +22,10 @@ def _count(lora_parameters) -> None:
     if got == 8 * 1536 * 576:
         raise NotYet("that multiplies all three numbers; A and B are two matrices: add their sizes.")
     if got != 8 * (1536 + 576):
-        raise NotYet(f"for d_in 1536, d_out 576, rank 8 it gave {got:,}: draw A and B and count their cells.")
-    if lora_parameters(10, 20, 3) != 90:
+        gave = f"{got:,}" if abs(got) < 10**15 else "a number of more than 15 digits"
+        raise NotYet(f"for d_in 1536, d_out 576, rank 8 it gave {gave}: draw A and B and count their cells.")
+    again = lora_parameters(10, 20, 3)
+    if not isinstance(again, Integral) or again != 90:
         raise NotYet(
             "it is right for one layer but not for d_in 10, d_out 20, rank 3: use the arguments, no fixed numbers."
         )
@@ -48,7 +50,7 @@ LAYERS = 30 * [(576, 576), (576, 192), (576, 192), (576, 576), (576, 1536), (576
 def _rank(best_rank) -> None:
     per_rank = sum(d_in + d_out for d_in, d_out in LAYERS)
     right = BUDGET // per_rank
-    if isinstance(best_rank, float) and best_rank == int(best_rank):
+    if isinstance(best_rank, float) and best_rank.is_integer():
         best_rank = int(best_rank)
     if isinstance(best_rank, bool) or not isinstance(best_rank, Integral):
         raise NotYet(f"a rank is a whole number of columns, not {best_rank!r}: round down.")
