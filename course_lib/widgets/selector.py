@@ -5,7 +5,6 @@ widgets. Only core controls that the keyboard reaches and a screen reader can na
 """
 
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 
 from ipywidgets import HTML, Box, HBox, Layout, Textarea, VBox
@@ -15,6 +14,7 @@ from course_lib.choose.selector import Recommendation, recommend
 from course_lib.choose.situation import Situation
 from course_lib.errors import CourseError
 from course_lib.folders import work_folder
+from course_lib.learn.progress import keep
 from course_lib.plan import Plan
 from course_lib.widgets import answers as kept
 from course_lib.widgets import twin
@@ -23,27 +23,11 @@ from course_lib.widgets.card import card_html, for_card, plan_code, question_htm
 from course_lib.widgets.controls import COLUMNS, COMMON, WRAP, button, controls, mark, show_answers
 from course_lib.widgets.figures import path_picture
 from course_lib.widgets.markup import STYLE, box, heading, tag
+from course_lib.widgets.safely import safely
 from course_lib.widgets.tables import comparison_html, guides_html, scenario_html
 from course_lib.widgets.words import FIELDS, MORE, QUESTIONS, VIEWS, situation_in_words
 
 LAST = len(QUESTIONS)  # the step after the fifth question: the answer
-
-
-def safely(handler):
-    """A callback that never raises: what went wrong is said in the selector, and the last good answer stays."""
-
-    @wraps(handler)
-    def guarded(self, *arguments, **named):
-        if self._drawing:
-            return
-        try:
-            handler(self, *arguments, **named)
-        except CourseError as error:
-            self._say(str(error), wrong=True)
-        except Exception as error:
-            self._say(f"Something went wrong in the selector (our fault): {type(error).__name__}: {error}", wrong=True)
-
-    return guarded
 
 
 class Selector(VBox):
@@ -178,7 +162,7 @@ class Selector(VBox):
         path = self.folder / "my_plan.yaml"
         if words := refusal(self.recommendation) or kept.replace(path, self.plan.to_text()):
             raise CourseError(words)
-        self._say(saved_words(self.recommendation, path))
+        self._say(f"{saved_words(self.recommendation, path)} {keep('102.plan', 'done')}".strip())
 
     def _take(self, answers: Answers) -> None:
         """Show and keep new answers; a situation that cannot be answered raises before anything has changed."""

@@ -156,7 +156,7 @@ def test_a_callback_that_breaks_says_so_and_goes_on(selector, monkeypatch):
     monkeypatch.setattr(selector_module, "recommend", breaks)
     for press in (selector.next, selector.again, selector.views["guides"], selector.scenarios["Rapid Iteration"]):
         press.click()
-        assert "Something went wrong in the selector (our fault): RuntimeError: the &lt;b&gt;" in selector.message.value
+        assert "Something went wrong here (our fault): RuntimeError: the &lt;b&gt;" in selector.message.value
     answer(selector, n_tasks="4")
     assert selector.card.value == card
     assert selector.situation == Situation()
