@@ -52,6 +52,7 @@ _WHERE = {
     "focus": "learn.reader",
     "tick": "learn.reader",
     "untick": "learn.reader",
+    "note": "learn.reader",
     "stuck": "learn.stuck",
     "quiz": "widgets.quiz",
     "Dashboard": "widgets.dashboard",

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import typer
 
-from course_lib import choose_cli
+from course_lib import choose_cli, learn_cli
 from course_lib.errors import CourseError
-from course_lib.folders import work_folder
-from course_lib.learn.doctor import Line, examine
+from course_lib.folders import on_colab, work_folder
+from course_lib.learn.doctor import Line, examine, shown, writable
+from course_lib.said import Said, say
 
 app = typer.Typer(help="A course on choosing, running and proving a fine-tuning strategy.", no_args_is_help=True)
 
@@ -43,22 +44,51 @@ def page(number: str, part: str = "notebooks") -> Path:
 
 
 @app.command()
-def doctor() -> None:
+def doctor() -> Said:
     """Say what of this machine is ready for the course, and what to do about the rest."""
-    from course_lib.run.assets import home, status
+    try:
+        work, root = work_folder(), _own_folder()
+        lock = root / "requirements.lock" if root and not on_colab() else None  # Colab has packages of its own
+        lines = examine(work, lock, cache=_cache, models=_models)
+        return say("\n".join([*map(str, lines), "", _places(work, root)]))
+    except Exception as error:
+        return say(f"The doctor could not finish: {type(error).__name__}: {shown(error, 300)}")
 
-    lines = examine(work_folder(), course_root() / "requirements.lock")
-    lines += [Line(name, state == "ready", state, hint) for name, state, hint in status()]
-    print("\n".join(map(str, lines)))
-    print(f"\nModels and data are kept in {_short(home())}; your work is kept in {_short(work_folder())}.")
+
+def _own_folder() -> Path | None:
+    """The folder that the course was cloned into, if it was."""
+    try:
+        root = course_root()
+    except (CourseError, OSError):
+        return None
+    return root if (root / "course_lib").is_dir() else None
 
 
-def _short(path: Path) -> str:
+def _cache() -> list[Line]:
+    from course_lib.run.assets import home
+
+    return [writable("cache", home(), "COURSE_HOME")]
+
+
+def _models() -> list[Line]:
+    from course_lib.run.assets import status
+
+    return [Line(name, state == "ready", shown(state), shown(hint, 300)) for name, state, hint in status()]
+
+
+def _places(work: Path, root: Path | None) -> str:
+    from course_lib.run.assets import home
+
+    lost = " Colab throws both away with this machine." if on_colab() else ""
+    return f"Models and data are kept in {_short(home(), root)}; your work is kept in {_short(work, root)}.{lost}"
+
+
+def _short(path: Path, root: Path | None) -> str:
     """A path from the course folder or from the home folder, where it lies in one of these."""
-    for start, name in ((course_root(), "the course's "), (Path.home(), "~/")):
-        if path.is_relative_to(start):
-            return name + path.relative_to(start).as_posix()
-    return str(path)
+    for start, name in ((root, "the course's "), (Path.home(), "~/")):
+        if start and path.is_relative_to(start):
+            return shown(name + path.relative_to(start).as_posix(), 200)
+    return shown(path, 200)
 
 
 @app.command()
@@ -151,6 +181,7 @@ def copy_exercises(root: Path, work: Path) -> list[str]:
 
 
 choose_cli.add_to(app)
+learn_cli.add_to(app)
 
 
 def main() -> None:

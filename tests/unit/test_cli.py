@@ -6,7 +6,6 @@ import pytest
 
 from course_lib import cli
 from course_lib.errors import CourseError
-from course_lib.learn.doctor import Line, examine, locked_versions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,23 +19,6 @@ def course(*arguments, **more):
 def test_importing_the_package_loads_no_torch():
     code = "import course_lib, sys; course_lib.Plan(); course_lib.current_profile(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_doctor_names_each_part_and_loads_no_torch():
-    code = "import course_lib, sys; course_lib.doctor(); assert 'torch' not in sys.modules"
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    for part in ("Python", "torch", "memory", "disk", "smollm2-135m"):
-        assert f" {part} " in said
-
-
-def test_doctor_compares_with_the_lock_and_gives_a_remedy(tmp_path):
-    lock = tmp_path / "requirements.lock"
-    lock.write_text("torch==0.0.1\npeft==0.0.2 ; python_version > '3'\n")
-    assert locked_versions(lock) == {"torch": "0.0.1", "peft": "0.0.2"}
-    (torch_line,) = [line for line in examine(tmp_path, lock) if line.part == "torch"]
-    assert not torch_line.fine
-    assert "tested with 0.0.1: run `make learn` again" in str(torch_line)
-    assert "->" not in str(Line("disk", True, "9 GiB", "free some"))
 
 
 @pytest.mark.parametrize(
