@@ -7,7 +7,7 @@ PY := $(BIN)/python
 # Threads that wait asleep: tests share the cores with kernels and child processes (README, "Speed").
 QUIET := HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 MPLBACKEND=agg
 
-.PHONY: learn test quick page pages recovery bench lock setup assets chromium
+.PHONY: learn test quick page pages recovery bench wheel lock setup assets chromium
 .DEFAULT_GOAL := learn
 
 setup: .venv/.installed
@@ -39,18 +39,21 @@ test: assets chromium quick
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/recovery
 	@echo "Running every lesson and every solution with nbval ..."
 	@rm -rf build/work && COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=200 --durations=10 --override-ini testpaths= notebooks solutions
-	@COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q tests/lessons
-	@echo "Driving the selector in JupyterLab with Chromium, by keyboard ..."
+	@COURSE_WORK=$(CURDIR)/build/work $(QUIET) $(PY) -m pytest -q -rs tests/lessons
+	@echo "Driving the widgets in JupyterLab and Notebook 7 with Chromium, by keyboard, and looking for barriers ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -rs tests/browser
 
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || echo "Install Chromium (on Debian: sudo apt-get install chromium), or the browser tests do not run."
 
 recovery: setup
-	@$(QUIET) OMP_NUM_THREADS=1 COURSE_KILLS=50 $(PY) -m pytest -q tests/recovery
+	@$(QUIET) OMP_NUM_THREADS=1 COURSE_KILLS=50 COURSE_SOAK=60 $(PY) -m pytest -q tests/recovery
 
 bench: assets
 	@$(PY) -m tests.bench.speed
+
+wheel: setup
+	@$(PY) -m pip wheel -q --disable-pip-version-check $(PIP_ARGS) --no-deps --no-build-isolation -w . . && echo "Upload course_lib-*.whl beside a notebook, for instance on Colab: its first cell installs it."
 
 page: assets
 	@$(PY) -m course_lib.authoring.build $(N)

@@ -15,6 +15,7 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jupytext
 import nbformat
@@ -23,10 +24,12 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from course_lib.authoring import lint
+from course_lib.authoring.install import install_cell
 from course_lib.errors import CourseError
 from course_lib.learn.checks import HOLE
 
-PERSONAL = ("selector.json", "my_plan.yaml", "runs")  # what a cell may find of the author's own work
+# What a cell may find of the author's own work.
+PERSONAL = ("selector.json", "my_plan.yaml", "runs", "timer.json", "stuck.json")
 SECONDS_PER_CELL = 300
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"(?ms)^(?P<pad>[ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^(?P=pad)### END SOLUTION[ \t]*$")
@@ -34,15 +37,8 @@ PROGRESS_BAR = re.compile(r"\r|it/s|\d%\|")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 COLAB = "https://colab.research.google.com"
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, Notebook and VS Code; on Colab
 BADGE = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{{repository}}/blob/{{ref}}/{{path}})"
-INSTALL = """\
-import importlib.util
-import subprocess
-import sys
-
-if importlib.util.find_spec("course_lib") is None:
-    package = "course-lib @ git+https://github.com/{repository}@{ref}"
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", package])"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def sources(root: Path) -> list[Path]:
 
 
 def to_notebook(source: Path, settings: Settings) -> NotebookNode:
-    """The lesson or solution as a notebook that has not run, with badge and install cell if it is published."""
+    """The lesson or solution as a notebook that has not run, with an install cell, and with a badge if it is published."""
     text = source.read_bytes()
     nb = jupytext.reads(text.decode("utf-8"), fmt="py:percent")
     path = source.relative_to(settings.root)
@@ -78,13 +74,15 @@ def to_notebook(source: Path, settings: Settings) -> NotebookNode:
         }
     )
     if settings.repository:
-        where = {"repository": settings.repository, "ref": settings.ref}
-        badge = BADGE.format(path=path.with_suffix(".ipynb").as_posix(), **where)
+        badge = BADGE.format(
+            path=path.with_suffix(".ipynb").as_posix(), repository=settings.repository, ref=settings.ref
+        )
         title, _, rest = nb.cells[0].source.partition("\n")
         nb.cells[0].source = f"{title}\n\n{badge}\n\n{rest.lstrip()}".rstrip()
-        nb.cells.insert(1, nbformat.v4.new_code_cell(INSTALL.format(**where), metadata={"tags": ["colab"]}))
     for cell in nb.cells:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
+    install = install_cell(settings.repository, settings.ref)
+    nb.cells.insert(1, nbformat.v4.new_code_cell(install, metadata={"tags": ["colab"]} | FOLDED))
     return _stamp_ids(nb)
 
 
@@ -179,7 +177,8 @@ def _execute(nb: NotebookNode, folder: Path) -> None:
         on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
     )
     try:
-        client.execute()
+        with TemporaryDirectory() as nobodys:  # the page is stored as someone sees it who has done nothing yet
+            client.execute(env=os.environ | {"COURSE_PROGRESS": nobodys})
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         lines = ANSI.sub("", str(error)).strip().splitlines()
         what = "\n".join(lines[-6:] if isinstance(error, CellExecutionError) else lines[:1])

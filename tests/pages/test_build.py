@@ -1,13 +1,17 @@
 """The builder on tiny projects; the cells run for real."""
 
 import hashlib
+import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from course_lib.authoring import build
+from course_lib.authoring import build, lint
+from course_lib.authoring.install import install_cell
 from course_lib.errors import CourseError
 
 LESSON = """\
@@ -68,7 +72,7 @@ def add(project: Path, text: str, kind="notebooks") -> Path:
 def run_cell(project: Path, code: str) -> list:
     """Outputs of one executed cell."""
     (path,) = build.build(add(project, f"# %% [markdown]\n# # 104 · LoRA\n\n# %%\n{code}\n"), project)
-    return nbformat.read(path, as_version=4).cells[1].outputs
+    return nbformat.read(path, as_version=4).cells[2].outputs
 
 
 def fresh(project: Path, text: str, kind="notebooks"):
@@ -95,11 +99,11 @@ def test_lesson_is_executed_and_stamped(project):
             "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
         },
     }
-    cell = nb.cells[1]
+    cell = nb.cells[2]
     assert cell.metadata == {}
-    assert cell.execution_count == 1
+    assert cell.execution_count == 2
     assert [o.get("text") or o.data["text/plain"] for o in cell.outputs] == ["hello\n", "42"]
-    assert nb.cells[3].id == f"{nb.cells[2].id}-2"
+    assert nb.cells[4].id == f"{nb.cells[3].id}-2"
     assert build.stale(source, project) == []
     assert not list(project.rglob("*.tmp"))
 
@@ -118,11 +122,11 @@ def test_cells_run_in_the_notebooks_own_folder(project):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("total = 1 / 0", ["notebooks/beginner/104_lora.py, cell 2", "ZeroDivisionError: division by zero"]),
-        ("import os\nos._exit(1)", ["cell 2", "died"]),
-        ("import sys\nprint('careful', file=sys.stderr)", ["cell 2", "stderr", "careful"]),
-        ("import warnings\nwarnings.warn('old name')", ["cell 2", "stderr", "old name"]),
-        ("print('x' * 200_001)", ["cell 2", "200 kB"]),
+        ("total = 1 / 0", ["notebooks/beginner/104_lora.py, cell 3", "ZeroDivisionError: division by zero"]),
+        ("import os\nos._exit(1)", ["cell 3", "died"]),
+        ("import sys\nprint('careful', file=sys.stderr)", ["cell 3", "stderr", "careful"]),
+        ("import warnings\nwarnings.warn('old name')", ["cell 3", "stderr", "old name"]),
+        ("print('x' * 200_001)", ["cell 3", "200 kB"]),
     ],
 )
 def test_a_bad_cell_stops_the_build_and_nothing_is_written(project, code, words):
@@ -190,7 +194,7 @@ def test_exercise_of_a_solution(project):
     nb = nbformat.read(exercise, as_version=4)
     nbformat.validate(nb)
     codes = [c for c in nb.cells if c.cell_type == "code"]
-    assert [c.source for c in codes] == [
+    assert [c.source for c in codes[1:]] == [
         'def double(x):\n    """Twice x."""\n    ...  # your code here\n\n\n...  # your code here',
         'print("checked")',
     ]
@@ -209,20 +213,81 @@ def test_a_crooked_marker_cannot_leak_an_answer(project):
 
 def test_without_a_repository_there_is_no_badge(project):
     nb = fresh(project, LESSON)
-    assert "colab" not in nbformat.writes(nb)
-    assert len(nb.cells) == 4
+    assert nb.cells[0].source == "# 104 · LoRA\n**You will** count."
+    assert len(nb.cells) == 5
 
 
 @pytest.mark.parametrize("kind", ["notebooks", "solutions"])
-def test_badge_and_install_cell(project, kind):
+def test_every_page_begins_with_an_install_cell_that_a_reader_can_read(project, kind):
+    solution = fresh(project, LESSON if kind == "notebooks" else SOLUTION, kind)
+    for page in (solution, build.to_exercise(solution)):
+        cell = page.cells[1]
+        assert (cell.cell_type, cell.metadata.tags) == ("code", ["colab"])
+        assert cell.metadata.jupyter.source_hidden
+        assert cell.source.startswith("# @title Install the course where it is missing")
+        lines = [line for line in cell.source.splitlines() if line]
+        assert len(lines) <= lint.LINES
+        assert max(map(len, lines)) <= 120
+
+
+@pytest.fixture
+def install(project, monkeypatch):
+    """Runs the install cell two folders below `project`; returns what pip has been asked to install so far."""
+    asked = []
+
+    def run(repository="", ref="main", missing=True, pip_fails=0) -> list[str]:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if missing else name)
+        monkeypatch.setattr(subprocess, "call", lambda command: asked.append(command) or pip_fails)
+        exec(install_cell(repository, ref), {})
+        assert all(command[:-1] == [sys.executable, "-m", "pip", "install", "-q"] for command in asked)
+        return [command[-1] for command in asked]
+
+    (project / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(project / "a" / "b")
+    return run
+
+
+def test_the_install_cell_does_nothing_where_the_course_is_installed(project, install, capsys):
+    (project / "course_lib-0.1.0-py3-none-any.whl").touch()
+    assert install(missing=False) == []
+    assert capsys.readouterr().out == ""
+    assert install() != []
+
+
+def test_the_install_cell_takes_a_wheel_then_a_clone_of_the_folders_above(project, install):
+    (project / "course_lib").mkdir()
+    assert install() == [str(project)]
+    wheel = project / "course_lib-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    (
+        project / "course_lib-0.1.0-py3-none-any (1).whl"
+    ).touch()  # what a browser makes of a second upload; pip refuses it
+    assert install()[1:] == [str(wheel)]
+    newer = project / "a" / "course_lib-0.2.0-py3-none-any.whl"
+    newer.touch()
+    assert install()[2:] == [str(newer)]
+
+
+def test_the_install_cell_says_what_to_do_when_there_is_nothing_to_install(install):
+    with pytest.raises(SystemExit, match=r"put its wheel .* beside this page"):
+        install()
+
+
+def test_the_install_cell_says_so_when_pip_fails(install):
+    with pytest.raises(SystemExit, match="pip could not install the course"):
+        install(repository="org/name", pip_fails=1)
+
+
+@pytest.mark.parametrize("kind", ["notebooks", "solutions"])
+def test_badge_and_install_cell(project, kind, install):
     (project / "pyproject.toml").write_text('[tool.course]\nrepository = "org/name"\nref = "v1"\n')
     nb = fresh(project, LESSON if kind == "notebooks" else SOLUTION, kind)
     link = "https://colab.research.google.com/github/org/name/blob/v1/{}/beginner/104_lora.ipynb)"
     assert nb.cells[0].source.startswith("# 104 · LoRA\n\n[![Open in Colab](")
     assert link.format(kind) + ("\n\n**You" if kind == "notebooks" else "") in nb.cells[0].source
     assert nb.cells[1].metadata.tags == ["colab"]
-    assert '"course-lib @ git+https://github.com/org/name@v1"' in nb.cells[1].source
-    compile(nb.cells[1].source, "colab", "exec")
+    assert install("org/name", "v1") == ["course-lib @ git+https://github.com/org/name@v1"]
+    assert nb.cells[1].source == install_cell("org/name", "v1")
     if kind == "solutions":
         exercise = build.to_exercise(nb)
         assert link.format("exercises") in exercise.cells[0].source
@@ -250,11 +315,11 @@ def test_an_edited_notebook_is_flagged(project, field):
     (path,) = build.build(source, project, run=False)
     nb = nbformat.read(path, as_version=4)
     if field == "source":
-        nb.cells[1].source += " "
+        nb.cells[2].source += " "
     elif field == "tags":
-        nb.cells[1].metadata.tags = ["solution"]
+        nb.cells[2].metadata.tags = ["solution"]
     elif field == "id":
-        nb.cells[1].id = "other"
+        nb.cells[2].id = "other"
     else:
         nb.metadata.course.sha256 = "0" * 64
     nbformat.write(nb, path)
@@ -264,15 +329,15 @@ def test_an_edited_notebook_is_flagged(project, field):
 def test_prose_can_change_without_a_run(project):
     source = add(project, LESSON)
     (path,) = build.build(source, project)
-    ran = nbformat.read(path, as_version=4).cells[1]
+    ran = nbformat.read(path, as_version=4).cells[2]
     source.write_text(LESSON.replace("**You will** count", "**You will** add"))
     build.build(source, project, run=False)
     nb = nbformat.read(path, as_version=4)
     assert "add" in nb.cells[0].source
-    assert nb.cells[1] == ran
+    assert nb.cells[2] == ran
     source.write_text(LESSON.replace("40 + 2", "40 + 3"))
     build.build(source, project, run=False)
-    assert nbformat.read(path, as_version=4).cells[1].outputs == []
+    assert nbformat.read(path, as_version=4).cells[2].outputs == []
 
 
 def test_command_line(project, capsys):
@@ -303,5 +368,5 @@ def test_command_line_stops_at_a_failing_page(project, capsys):
     assert build.main(["--all"]) == 1
     out = capsys.readouterr().out
     assert "stopped" in out
-    assert "cell 2 failed" in out
+    assert "cell 3 failed" in out
     assert "104 solution" not in out
