@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 SECTIONS = ("Why", "Claim and measurement", "Check yourself", "Your turn", "Recap")
 SECTIONS_OF_100 = ("Why", "Recap")
+WIDGET_CALL = re.compile(r"(course\.)?(Dashboard|Timer|Stuck|Selector|quiz)\(")
 LINES, LINES_SHOWN, CELLS_IN_A_ROW = 15, 45, 3
 OUTPUT_BYTES = 200_000
 
@@ -49,6 +50,34 @@ def skeleton(nb: NotebookNode) -> list[str]:
     if sorted(order, key=wanted.index) != order:
         faults.append(f"{source}: the sections stand in the order {', '.join(order)}; it is {', '.join(wanted)}")
     return faults
+
+
+def frame(nb: NotebookNode) -> list[str]:
+    """A lesson says first where the reader is, puts its quiz under `Check yourself`, and marks itself as run last."""
+    source = nb.metadata.course.source
+    if source.startswith("solutions/"):
+        return []
+    call = f'course.{{}}("{Path(source).name[:3]}")'.format
+    ends = [(number, _last_line(cell)) for number, cell in _code(nb) if "colab" not in cell.metadata.get("tags", [])]
+    faults = []
+    for (number, line), which, wanted in zip((ends[0], ends[-1]), ("first", "last"), ("lesson", "finish"), strict=True):
+        if line != call(wanted):
+            faults.append(f"{_at(nb, number)}: the {which} code cell does not end in `{call(wanted)}`")
+    for number, text in _prose(nb):
+        if "## Check yourself" in text and (number + 1, call("quiz")) not in ends:
+            faults.append(f"{_at(nb, number)}: the cell after `## Check yourself` is not `{call('quiz')}`")
+    return faults
+
+
+def twins(nb: NotebookNode) -> list[str]:
+    """A widget has left a still page and plain text, for places where no widget runs."""
+    return [
+        f"{_at(nb, number)}: the widget of `{_last_line(cell)}` has left no {kind}"
+        for number, cell in _code(nb)
+        if WIDGET_CALL.match(_last_line(cell))
+        for kind in ("text/html", "text/plain")
+        if not any(output.get("data", {}).get(kind, "").strip() for output in cell.outputs)
+    ]
 
 
 def cell_size(nb: NotebookNode) -> list[str]:
@@ -169,6 +198,10 @@ def links(nb: NotebookNode, path: Path, root: Path) -> list[str]:
 
 def _at(nb: NotebookNode, number: int) -> str:
     return f"{nb.metadata.course.source}, cell {number}"
+
+
+def _last_line(cell: NotebookNode) -> str:
+    return cell.source.rstrip().rpartition("\n")[2]
 
 
 def _code(nb: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:

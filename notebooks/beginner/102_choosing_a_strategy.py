@@ -16,6 +16,11 @@
 #
 # **Time** 30 min reading; running all cells takes a few seconds.
 
+# %%
+import course_lib as course
+
+course.lesson("102")
+
 # %% [markdown]
 # ## Why
 #
@@ -501,29 +506,10 @@ table([dict(zip(("guide", "claim", "here", "verdict"), claim, strict=True)) for 
 # %% [markdown]
 # ## Check yourself
 #
-# 1. A colleague says: "LoRA trains under one per cent of the weights, so it needs under one per cent of the memory." What is
-#    missing?
-#
-# <details><summary>Answer</summary>The frozen weights must lie in memory all the same, in 16 bits, and so must intermediate
-# results for the backward pass. What shrinks is the gradients and optimizer values. That is why the bars of LoRA, adapters and
-# prompt tuning are nearly the same length.</details>
-#
-# 2. A guide says "13B fits on 16 GB". Name two things that you must know before you can check it.
-#
-# <details><summary>Answer</summary>The method with its bits per weight; the settings (length of the rows, micro-batch,
-# gradient checkpointing, optimizer); and which 13B, because its vocabulary counts too. Also what the card really
-# has.</details>
-#
-# 3. Our rules give the published answer in the scenarios. Why is that weak evidence that the rules are good?
-#
-# <details><summary>Answer</summary>They were written by people who knew the answers, and the answers themselves were not measured.
-# Evidence would be situations that the rules have not seen, with runs of several methods to compare.</details>
-#
-# 4. You have 60 examples, a large GPU, and have tried prompting once, briefly. What should you expect `recommend` to say, and why?
-#
-# <details><summary>Answer</summary>Prompting. With so few examples lesson4 advises few-shot prompting, and a good prompt is the
-# mark that training has to beat. Memory does not come into it. Try it: <code>recommend(gpu_gib=80, n_examples=60)</code>.
-# </details>
+# Each answer is explained at once, the wrong ones too. Try as often as you like.
+
+# %%
+course.quiz("102")
 
 # %% [markdown]
 # ## Your turn
@@ -543,5 +529,9 @@ table([dict(zip(("guide", "claim", "here", "verdict"), claim, strict=True)) for 
 # - "Does it fit" depends on the settings and on the vocabulary as much as on the method.
 # - The memory model is close where all settings are known. Where they are not, leave a margin.
 # - Start small: the recommendation is a first plan, and a measured run beats it.
-#
+
+# %%
+course.finish("102")
+
+# %% [markdown]
 # **Next:** the exercise above; then [104 · LoRA](104_lora.ipynb), which trains the method that most of the guides start with.

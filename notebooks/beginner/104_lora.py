@@ -16,6 +16,11 @@
 #
 # **Time** 25 min reading; running all cells takes about two minutes on two cores.
 
+# %%
+import course_lib as course
+
+course.lesson("104")
+
 # %% [markdown]
 # ## Why
 #
@@ -264,20 +269,10 @@ Markdown(f"""
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Why does $B$ start at zero?
-#
-# <details><summary>Answer</summary>So that at the first step the model is exactly the pretrained one. Random numbers in both
-# matrices would add noise to every layer before anything is learned.</details>
-#
-# 2. Rank 16 becomes rank 32, alpha stays at 32. What happens to the scale of the update?
-#
-# <details><summary>Answer</summary>It is alpha / rank, so it falls from 2 to 1. That is why guides move alpha along with the
-# rank.</details>
-#
-# 3. Why is the customer's mail not trained on?
-#
-# <details><summary>Answer</summary>The model is to answer mails, not to write them. Without the mask most of the loss, and so
-# most of the learning, would go into the mails.</details>
+# Each answer is explained at once, the wrong ones too. Try as often as you like.
+
+# %%
+course.quiz("104")
 
 # %% [markdown]
 # ## Your turn
@@ -295,5 +290,9 @@ Markdown(f"""
 # - A minute of it taught a small model a job that neither asking nor four examples in the prompt could make it do as well:
 #   compare the intervals in your own table above before you believe this sentence.
 # - The update can be merged: the result is an ordinary model.
-#
+
+# %%
+course.finish("104")
+
+# %% [markdown]
 # **Next:** the exercise above; then try `Plan(rank=4, ...)` in the training cell and compare.

@@ -87,4 +87,17 @@ q3.check()
 
 # %% [markdown]
 # "Supported" here means for a model with a large vocabulary, such as Llama 3. The lesson shows what changes with the older
-# models that a guide may have had in mind. Done? Back to [lesson 102](../../notebooks/beginner/102_choosing_a_strategy.ipynb).
+# models that a guide may have had in mind.
+
+# %% [markdown]
+# ## All of it
+#
+# This checks the whole page once more, and says what is open.
+
+# %%
+import course_lib as course
+
+course.check_all()
+
+# %% [markdown]
+# Done? Back to [lesson 102](../../notebooks/beginner/102_choosing_a_strategy.ipynb).

@@ -68,4 +68,14 @@ def merge(W, A, B, alpha, rank):
 q3.check()
 
 # %% [markdown]
+# ## All of it
+#
+# This checks the whole page once more, and says what is open.
+
+# %%
+import course_lib as course
+
+course.check_all()
+
+# %% [markdown]
 # Done? Back to [lesson 104](../../notebooks/beginner/104_lora.ipynb).

@@ -66,6 +66,38 @@ def test_skeleton_of_a_solution_is_its_title():
     one(lint.skeleton(page("# LoRA", source="solutions/beginner/104_lora.py")), "cell 1")
 
 
+OPEN, QUIZ, CLOSE = (code(f'course.{name}("104")') for name in ("lesson", "quiz", "finish"))
+INSTALL = code("install()", tags=["colab"])
+
+
+def test_frame():
+    assert lint.frame(page(HEAD, INSTALL, OPEN, "## Why", code(), "## Check yourself", QUIZ, "## Recap", CLOSE)) == []
+    assert lint.frame(page(HEAD, OPEN, "## Why", CLOSE)) == []
+    assert lint.frame(page(HEAD, code(), source="solutions/beginner/104_lora.py")) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([HEAD, code(), OPEN, CLOSE], ["cell 2", "first", "course.lesson"]),
+        ([HEAD, OPEN, CLOSE, code()], ["cell 4", "last", "course.finish"]),
+        ([HEAD, OPEN, code('course.finish("105")')], ["cell 3", "course.finish"]),
+        ([HEAD, OPEN, "## Check yourself", CLOSE], ["cell 3", "course.quiz"]),
+        ([HEAD, OPEN, QUIZ, "## Check yourself", code(), CLOSE], ["cell 4", "course.quiz"]),
+    ],
+)
+def test_frame_is_flagged(cells, words):
+    one(lint.frame(page(*cells)), *words)
+
+
+def test_twins():
+    both = new_output("display_data", {"text/html": "<p>still</p>", "text/plain": "still"})
+    assert lint.twins(page(code("course.Timer()", both), code("Timer = 1"))) == []
+    plain = new_output("display_data", {"text/plain": "still"})
+    one(lint.twins(page("prose", code("import x\ncourse.Timer()", plain))), "cell 2", "Timer", "text/html")
+    assert len(lint.twins(page(code('course.quiz("104")')))) == 2
+
+
 def test_cell_size():
     fifteen = "\n\n".join(["x = 1"] * 15)
     assert lint.cell_size(page(code(fifteen), code(), code(), "prose", code())) == []

@@ -9,7 +9,7 @@ from course_lib.authoring import build, lint
 
 ROOT = Path(__file__).parents[2]
 SOURCES = build.sources(ROOT)
-NOTEBOOK_RULES = (lint.skeleton, lint.cell_size, lint.shown, lint.images, lint.outputs)
+NOTEBOOK_RULES = (lint.skeleton, lint.frame, lint.cell_size, lint.shown, lint.images, lint.outputs, lint.twins)
 
 
 def page_id(path: Path) -> str:
