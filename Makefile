@@ -34,7 +34,7 @@ quick: setup
 test: assets chromium quick
 	@echo "Testing the slower promises of choosing: every model built, 20,000 situations, the memory model fitted anew ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests/slow
-	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m alone tests/unit/test_rows.py
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m alone tests/unit/test_rows.py tests/unit/test_progress.py
 	@echo "Testing the run: kills, damage, a full disk; then with the real model ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/recovery
 	@echo "Running every lesson and every solution with nbval ..."

@@ -79,8 +79,8 @@ def _models() -> list[Line]:
 def _places(work: Path, root: Path | None) -> str:
     from course_lib.run.assets import home
 
-    lost = " Colab throws both away with this machine." if on_colab() else ""
-    return f"Models and data are kept in {_short(home(), root)}; your work is kept in {_short(work, root)}.{lost}"
+    lost = "\nColab throws both away with this machine." if on_colab() else ""
+    return f"Models and data are kept in {_short(home(), root)}.\nYour work is kept in {_short(work, root)}.{lost}"
 
 
 def _short(path: Path, root: Path | None) -> str:

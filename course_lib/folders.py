@@ -46,7 +46,7 @@ def on_colab() -> bool:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a kill at any moment leaves the old one or the new one; makes the folder.
+    """Write a small file so that a kill or a power cut at any moment leaves the old one or the new one; makes the folder.
 
     Raises:
         OSError: the folder cannot be made or written, or the disk is full. The old file is still there.
@@ -56,6 +56,8 @@ def write_whole(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(unfinished, path)
     except BaseException:
         os.unlink(unfinished)

@@ -38,7 +38,7 @@ def export(path: str | os.PathLike | None = None) -> Path:
     target = _target(path)
     beside = target.with_suffix(".md")
     _make_sure(target, HEAD)
-    if not target.exists():
+    if not os.path.exists(target):
         _make_sure(beside, checklist.partition("\n")[0])
     try:
         write_whole(target, "\n".join([f'{HEAD}, "v": {VERSION}, "events": [', ",\n".join(events), "]}", ""]))

@@ -29,8 +29,8 @@ def lesson(number) -> Said:
     _begun.add(here.number)
     kept = where_kept()  # first, as it may bring earlier progress along
     state = mine().state()
-    words = f"You are in {here.name}. {_off_focus(here, state)}{next_words(state)}"
-    return say(_lines(words, kept, _unsaveable(), *mine().troubles()))
+    words = f"You are in {here.name}. {_off_focus(here, state)}".rstrip()
+    return say(_lines(words, next_words(state), kept, _unsaveable(), *mine().troubles()))
 
 
 def finish(number) -> Said:

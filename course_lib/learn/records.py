@@ -10,16 +10,16 @@ from operator import itemgetter, not_
 from zlib import crc32
 
 FORM = 1
-TIME = "2026-11-22T08:40:12.123456Z"
+A_TIME = "2026-11-22T08:40:12.123456Z"
 SEAL = b',"crc":"%08x"}'
 CRC = len(SEAL % 0)
-STAMP = len(f',"v":1,"id":"0123456789abcdef","t":"{TIME}"') + CRC
+STAMP = len(f',"v":1,"id":"0123456789abcdef","t":"{A_TIME}"') + CRC
 FORM_1 = b',"v":1,"id":"'
 START, END = b'{"item":', re.compile(rb',"crc":"[0-9a-f]{8}"\}')
 OUTCOME, CANCELS = b'"outcome":"', b'"cancels"'
 # Of ticks, each counts by itself: another kernel may know of one only, and take it back.
 ITEM_AND_OUTCOME = re.compile(rb'\{"item":"[^"\\]*","outcome":"(?!ticked")[^"\\]*"')
-time_of = itemgetter(slice(-CRC - len(TIME) - 1, -CRC - 1))
+time_of = itemgetter(slice(-CRC - len(A_TIME) - 1, -CRC - 1))
 
 
 def line(event: dict) -> bytes:
@@ -30,10 +30,10 @@ def line(event: dict) -> bytes:
 
 def whole(data: bytes) -> tuple[list[bytes], int]:
     """The lines of a file whose seal is right, and how many are damaged; those are searched for whole events."""
-    lines = [text for text in data.replace(b"\r\n", b"\n").split(b"\n") if text]
+    lines = data.replace(b"\r\n", b"\n").split(b"\n")
     right = [text[-CRC:] == SEAL % crc32(text[:-CRC]) for text in lines]
     good = [*compress(lines, right)]
-    damaged = [*compress(lines, map(not_, right))]
+    damaged = [text for text in compress(lines, map(not_, right)) if text]
     for text in damaged:
         good += _search(text)
     return good, len(damaged)
@@ -48,9 +48,10 @@ def newest(lines: Iterable[bytes], before: str) -> Iterable[bytes]:
     lines = sorted(lines, key=time_of)
     start = bisect_left(lines, before.encode(), key=time_of)
     lines, ahead = lines[:start], lines[start:]
-    # Quick, and right for lines as this version writes them.
+    # Quick, and right where all are as this version writes them and no tick is among them that one may take back.
     subjects = [text[: text.find(b'"', text.find(OUTCOME) + len(OUTCOME)) + 1] for text in lines]
-    if not (all(map(_is_plain, lines)) and all(map(ITEM_AND_OUTCOME.fullmatch, set(subjects)))):
+    forms = {text[-STAMP : len(FORM_1) - STAMP] for text in lines}
+    if not (forms <= {FORM_1} and all(map(ITEM_AND_OUTCOME.fullmatch, set(subjects)))):
         subjects = map(_subject, lines)
     return [*dict(zip(subjects, lines, strict=True)).values(), *ahead]
 
@@ -126,11 +127,8 @@ def _search(text: bytes) -> list[bytes]:
     return found
 
 
-def _is_plain(text: bytes) -> bool:
-    return text[-STAMP : len(FORM_1) - STAMP] == FORM_1 and CANCELS not in text
-
-
 def _subject(text: bytes) -> bytes:
     """What a line is about: its item and outcome; where that is not certain at a glance, the line itself."""
     match = ITEM_AND_OUTCOME.match(text)
-    return match[0] if match and _is_plain(text) else text
+    plain = text[-STAMP : len(FORM_1) - STAMP] == FORM_1 and CANCELS not in text
+    return match[0] if match and plain else text

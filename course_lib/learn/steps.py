@@ -32,7 +32,11 @@ def next_step(state: Mapping[str, str], path: str | None = None) -> Step:
     now = standing(state)
     chosen = find_path(path) if path else now.path
     route = chosen or PATHS["quick"]
-    said = "" if chosen else "No path is chosen yet: course.path('quick') chooses one, and so does the dashboard in lesson 100. "
+    said = (
+        ""
+        if chosen
+        else "No path is chosen yet: course.path('quick') chooses one, and so does the dashboard in lesson 100.\n"
+    )
     lessons = [lesson for lesson in route.lessons if _parts(now, lesson)]
     if now.focus:
         focused = [lesson for lesson in lessons if lesson.technique == now.focus]
@@ -82,7 +86,7 @@ def _no_focus(now: Standing, path: LearningPath) -> str:
         why = f"{done}{spans(later)} {'are' if len(later) > 1 else 'is'} not written yet"
     else:
         why = f"all lessons of {path.title} about it are done"
-    return f"Your focus is {title}, but {why}; course.focus(None) ends it. "
+    return f"Your focus is {title}, but {why}; course.focus(None) ends it.\n"
 
 
 def _all_done(path: LearningPath) -> str:
@@ -95,4 +99,4 @@ def _all_done(path: LearningPath) -> str:
 
 def _left(path: LearningPath, left: int) -> str:
     whole = path.title if all(lesson.ready for lesson in path.lessons) else f"what is written of {path.title}"
-    return f" Left of {whole}: about {span(left)}."
+    return f"\nLeft of {whole}: about {span(left)}."

@@ -12,8 +12,8 @@ from course_lib.widgets.answers import Answers
 from course_lib.widgets.markup import box, tag
 from course_lib.widgets.words import FIELDS, Field, write_number
 
-WRAP = Layout(flex_flow="row wrap", align_items="center")
-COLUMNS = Layout(display="grid", grid_template_columns="repeat(auto-fit, minmax(380px, 1fr))", grid_gap="0 10px")
+WRAP = {"flex_flow": "row wrap", "align_items": "center"}  # a dict, so that each widget has a layout of its own
+COLUMNS = {"display": "grid", "grid_template_columns": "repeat(auto-fit, minmax(380px, 1fr))", "grid_gap": "0 10px"}
 LABEL = {"description_width": "220px"}
 COMMON = ("T4", "RTX 3060", "RTX 4090", "A100-80GB", "H100-80GB")  # one press each
 

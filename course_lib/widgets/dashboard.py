@@ -14,10 +14,11 @@ from course_lib.learn.progress import mine
 from course_lib.learn.standing import standing
 from course_lib.widgets.controls import LABEL, WRAP, button, mark
 from course_lib.widgets.dashboard_html import STYLE_MORE, bars_html, path_html, static_html, techniques_html
+from course_lib.widgets.latest import take_place
 from course_lib.widgets.markup import STYLE, box, tag
 from course_lib.widgets.safely import safely
 
-WIDE = Layout(width="auto", max_width="98%")
+WIDE = {"width": "auto", "max_width": "98%"}
 ALL = "all techniques"
 NOTES = "Notes on techniques"
 
@@ -45,6 +46,7 @@ class Dashboard(VBox):
         self.add_class("course-widget")
         self._listen()
         self._draw()
+        take_place(self)
 
     def text(self) -> str:
         """What `course.progress()` prints."""
@@ -76,10 +78,10 @@ class Dashboard(VBox):
             self.bars,
             self.next,
             self.trouble,
-            self.message,
             row("Your path:", self.paths.values()),
             self.above,
             *self.lists.values(),
+            self.message,
             row("One technique at a time:", self.focuses.values()),
             self.table,
             *folded,

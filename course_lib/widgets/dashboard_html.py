@@ -15,7 +15,8 @@ STYLE_MORE = Html(
 .course-box .cd-bars progress::-webkit-progress-value { background: #0072B2; }
 .course-box .cd-bars progress::-moz-progress-bar { background: #0072B2; }
 .course-widget .cd-list .widget-checkbox, .course-widget .cd-list .widget-checkbox label { height: auto; }
-.course-widget .cd-list .widget-checkbox label { white-space: normal; line-height: 1.4; }
+.course-widget .cd-list .widget-checkbox label { display: flex; align-items: flex-start; white-space: normal;
+  line-height: 1.4; }
 .course-box .cd-how { font-size: 0.92em; margin-left: 0.6em; padding-left: 0.7em;
   border-left: 2px solid var(--jp-border-color1, #8888); }
 .course-box .cd-won { border: 1px solid var(--jp-border-color1, #8888); border-left: 5px solid #009E73; border-radius: 4px;

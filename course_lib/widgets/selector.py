@@ -22,6 +22,7 @@ from course_lib.widgets.answers import Answers
 from course_lib.widgets.card import card_html, for_card, plan_code, question_html, refusal, saved_words
 from course_lib.widgets.controls import COLUMNS, COMMON, WRAP, button, controls, mark, show_answers
 from course_lib.widgets.figures import path_picture
+from course_lib.widgets.latest import take_place
 from course_lib.widgets.markup import STYLE, box, heading, tag
 from course_lib.widgets.safely import safely
 from course_lib.widgets.tables import comparison_html, guides_html, scenario_html
@@ -67,6 +68,7 @@ class Selector(VBox):
         self.add_class("course-widget")
         self._listen()
         self._draw()
+        take_place(self)
         if words:
             self._say(words, wrong=True)
 

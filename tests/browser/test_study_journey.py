@@ -50,14 +50,14 @@ def test_answers_and_ticks_by_keyboard_are_taken_once_and_outlive_kernel_and_pag
         reader.sees("Question 3 of 6 (correct)")
         assert reader.page.get_by_label(ITEM).is_checked()
 
-    reader.restart_kernel()
-    reader.run_all()
-    all_is_there()
     reader.save()
     reader.open("Dark")
     all_is_there()
     reader.picture("quiz-dark.png", reader.output(0))
     reader.picture("dashboard-dark.png", reader.output(1))
+    reader.restart_kernel()
+    reader.run_all()
+    all_is_there()
     assert recorded(reader) == kept
     assert reader.errors() == []
 

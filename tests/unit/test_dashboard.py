@@ -220,3 +220,16 @@ def test_html_is_made_by_the_helpers_alone():
             if isinstance(node, ast.JoinedStr):
                 parts = "".join(str(v.value) for v in node.values if isinstance(v, ast.Constant))
                 assert "<" not in parts, parts
+
+
+def test_a_cell_that_is_run_again_leaves_no_widget_behind(monkeypatch):
+    from ipywidgets.widgets.widget import _instances
+
+    Dashboard()
+    alive = len(_instances)
+    for _ in range(3):
+        Dashboard()
+    assert len(_instances) == alive
+    monkeypatch.setattr("course_lib.widgets.dashboard.take_place", lambda view: None)
+    Dashboard()
+    assert len(_instances) > alive, "the control: without it each run adds to what the page must load"

@@ -479,3 +479,13 @@ def test_it_is_quick_and_loads_no_torch(tmp_path):
             answer(selector, gpu_gib=typed)
             slowest = max(slowest, time.perf_counter() - begun)
     assert slowest < 0.15
+
+
+def test_a_cell_that_is_run_again_leaves_no_widget_behind(tmp_path):
+    from ipywidgets.widgets.widget import _instances
+
+    Selector(tmp_path)
+    alive = len(_instances)
+    for _ in range(3):
+        Selector(tmp_path)
+    assert len(_instances) == alive
