@@ -44,8 +44,15 @@ class Plan(BaseModel):
     first_layer: Annotated[int, Field(ge=0)] = Field(
         0, description="LoRA: blocks below this one get none, and need no backward pass"
     )
-    virtual_tokens: Positive = Field(20, description="prompt tuning: learned positions before the text")
+    variant: Literal["plain", "dora", "rslora", "pissa"] = Field(
+        "plain",
+        description="LoRA: dora trains lengths too, rslora scales by alpha / sqrt(rank), pissa starts elsewhere",
+    )
+    virtual_tokens: Positive = Field(20, description="prompt, prefix and P-tuning: learned positions before the text")
     bottleneck: Positive = Field(64, description="adapters: width of the bottleneck")
+    placement: Literal["houlsby", "pfeiffer"] = Field(
+        "houlsby", description="adapters: after attention and MLP of each block, or after the MLP only"
+    )
     base_bits: Literal[4, 16] = Field(16, description="4 = frozen base held as NF4 (QLoRA); 16 = not quantised")
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
@@ -93,6 +100,11 @@ class Plan(BaseModel):
         if self.method != "qlora" and self.base_bits == 4:
             raise ValueError(
                 f"a 4-bit base cannot be trained with method {self.method}: set method to qlora, or base_bits to 16"
+            )
+        if self.method == "qlora" and self.variant == "pissa":
+            raise ValueError(
+                "PiSSA takes the matrices of the base apart, which 4 bits cannot hold: set variant to plain, dora or rslora, "
+                "or method to lora"
             )
         if self.n_gpus == 1 and self.sharding != "none":
             raise ValueError(f"sharding {self.sharding} needs n_gpus of 2 or more: set sharding to none for one device")

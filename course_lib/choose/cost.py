@@ -107,6 +107,9 @@ def speed(
         low_precision = card.fp16_tflops > 0
     compute = 2 if precision != "fp32" and low_precision else 4
     setup, _ = setup_of(plan, shape, "cpu" if card.kind == "cpu" else "nvidia")
+    if setup.method == "dora":
+        setup = replace(setup, method="lora")
+        words.append("counted as plain LoRA; DoRA works out each matrix anew at every pass, which takes longer")
     setup = replace(setup, seq=seq_len or plan.max_len, compute=compute)
     return speed_of(setup, card, plan.grad_accum, tuple(words))
 
@@ -180,12 +183,15 @@ def hosted_price(tokens: float, model: str, method: str = "sft") -> float:
 def adapter_gib(plan: Plan, shape: ModelShape | None = None) -> float:
     """Size of the weights that a run saves, GiB: adapters and prompts in fp32, as PEFT does; a whole model in 16 bits.
 
-    A plan with precision fp32 saves a whole model in fp32. P-tuning saves what its small network puts out, not the network.
+    A plan with precision fp32 saves a whole model in fp32. P-tuning saves what its small network puts out, not the network;
+    PiSSA saves what its matrices have become and what they were.
     """
     shape = shape or ModelShape.of(plan.model)
     if plan.method == "full":
         return shape.params * (4 if plan.precision == "fp32" else 2) / GIB
     saved = shape.prompt_params(plan.virtual_tokens) if plan.method == "p_tuning" else trained_parameters(plan, shape)
+    if plan.method == "lora" and plan.variant == "pissa":
+        saved *= 2
     return saved * 4 / GIB
 
 

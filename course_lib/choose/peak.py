@@ -113,7 +113,8 @@ def _method_saved(s: Setup, e: float) -> float:
     if s.full:
         return e * (2 * hidden + ffn + (0 if s.fused_norms else 2 * hidden))
     if s.method == "adapters":
-        return 2 * (4 * hidden + e * hidden)
+        widths = s.trained / (2 * hidden * shape.layers)  # of a block's bottlenecks, added up
+        return e * (s.bottlenecks * hidden + widths)
     if s.method == "ia3":
         return 4 * (2 * keys + ffn)
     if not s.targets:
@@ -126,7 +127,7 @@ def _method_saved(s: Setup, e: float) -> float:
     for readers in (s.targets & {"q_proj", "k_proj", "v_proj"}, s.targets & {"gate_proj", "up_proj"}):
         read += hidden * (bool(readers) if shared else len(readers))
     # DoRA keeps both products for the gradient of the magnitude.
-    both = 6 * sum(shape.linear_shapes[name][1] for name in s.targets) if s.method == "dora" else 0
+    both = 2 * e * sum(shape.linear_shapes[name][1] for name in s.targets) if s.method == "dora" else 0
     return copy * read + both
 
 

@@ -19,8 +19,9 @@ class Setup:
 
     trained: parameters of the adapter (0 for full fine-tuning). whole_matrices: parameters of embeddings or heads that are
     trained whole beside an adapter. reference: a frozen copy of the model stands beside the trained one. targets: matrices
-    of a block that have LoRA. quantised: bytes per weight of the frozen matrices inside the blocks, None = as `weight`.
-    upcast_rest: what is not quantised is held, and the residual stream runs, in fp32 (`prepare_model_for_kbit_training`).
+    of a block that have LoRA. bottlenecks: adapters of a block. quantised: bytes per weight of the frozen matrices inside
+    the blocks, None = as `weight`. upcast_rest: what is not quantised is held, and the residual stream runs, in fp32
+    (`prepare_model_for_kbit_training`).
     rows, seq: of one micro-batch. sequences: what one row holds (DPO: 2). accumulates: gradients wait for further
     micro-batches. in_backward: the optimizer steps inside the backward pass. checkpointing: none | full | offload. loss: a
     key of LOSS in peak.py. sharding: none | ddp | zero2 | zero3 | fsdp; fsdp2: in its second version. The last five say
@@ -36,6 +37,7 @@ class Setup:
     targets: frozenset[str] = frozenset()
     first_layer: int = 0
     virtual_tokens: int = 0
+    bottlenecks: int = 2
     weight: float = 2
     adapter: float = 4
     quantised: float | None = None
@@ -78,9 +80,9 @@ def trained_parameters(plan: Plan, shape: ModelShape) -> int:
         case "full":
             return shape.params
         case "lora" | "qlora":
-            return shape.lora_params(plan.rank, plan.targets, plan.first_layer)
+            return shape.lora_params(plan.rank, plan.targets, plan.first_layer, dora=plan.variant == "dora")
         case "adapters":
-            return shape.adapter_params(plan.bottleneck)
+            return shape.adapter_params(plan.bottleneck, plan.placement)
         case "prompt_tuning":
             return shape.prompt_params(plan.virtual_tokens)
         case "prefix_tuning":
@@ -113,13 +115,14 @@ def setup_of(plan: Plan, shape: ModelShape, device: str = "nvidia", bf16: bool =
     return (
         Setup(
             shape=shape,
-            method=plan.method,
+            method="dora" if lora and plan.variant == "dora" else plan.method,
             rows=plan.micro_batch,
             seq=plan.max_len,
             trained=0 if plan.method == "full" else trained_parameters(plan, shape),
             targets=shape.target_parts(plan.targets) if lora else frozenset(),
             first_layer=plan.first_layer if lora else 0,
             virtual_tokens=plan.virtual_tokens if plan.method in ("prompt_tuning", "p_tuning", "prefix_tuning") else 0,
+            bottlenecks=2 if plan.placement == "houlsby" else 1,
             weight=4 if plan.method == "full" or not low else 2,
             quantised=NF4_DOUBLE if plan.base_bits == 4 else None,
             compute=2 if low else 4,

@@ -165,8 +165,10 @@ class ModelShape:
             raise CourseError(f"{self.name} has no module {strange} for LoRA: targets are all-linear or some of {has}.")
         return frozenset().union(*meant.values())
 
-    def lora_params(self, rank: int, targets: str | tuple[str, ...] = "all-linear", first_layer: int = 0) -> int:
-        """Parameters of a LoRA of that rank on the blocks from `first_layer` on.
+    def lora_params(
+        self, rank: int, targets: str | tuple[str, ...] = "all-linear", first_layer: int = 0, dora: bool = False
+    ) -> int:
+        """Parameters of a LoRA of that rank on the blocks from `first_layer` on; `dora`: and a length for each output.
 
         Counted as PEFT does: a fused matrix gets one A; a mixture's `all-linear` takes in its router and each expert, whose
         gate and up are one matrix of twice the rank; a BERT's pooler, outside the blocks, is not counted. A target may
@@ -177,18 +179,19 @@ class ModelShape:
         """
         wanted, total = self.target_parts(targets), 0
         if targets == "all-linear" and self.experts and "experts" not in self.fused:
-            total = rank * (self.hidden + self.experts)  # on the router
+            total = rank * (self.hidden + self.experts) + dora * self.experts  # on the router
         for parts in self._modules():
             if wanted & set(parts):
                 inputs = self.linear_shapes[parts[0]][0]
                 outputs = sum(self.linear_shapes[part][1] for part in parts)
                 ranks = rank * len(parts) if self.experts and parts == _FUSED["gate_up"] else rank
-                total += ranks * (inputs + outputs) * self._copies(parts[0])
+                total += (ranks * (inputs + outputs) + dora * outputs) * self._copies(parts[0])
         return total * max(0, self.layers - first_layer)
 
-    def adapter_params(self, bottleneck: int) -> int:
-        """Parameters of bottleneck adapters (Houlsby): one after attention and one after the MLP of each block, with biases."""
-        return self.layers * 2 * (2 * self.hidden * bottleneck + bottleneck + self.hidden)
+    def adapter_params(self, bottleneck: int, placement: str = "houlsby") -> int:
+        """Parameters of bottleneck adapters, with biases: after attention and MLP of each block (houlsby), or after the MLP only."""
+        in_a_block = 2 if placement == "houlsby" else 1
+        return self.layers * in_a_block * (2 * self.hidden * bottleneck + bottleneck + self.hidden)
 
     def prompt_params(self, n: int) -> int:
         """Parameters of prompt tuning with n virtual tokens."""

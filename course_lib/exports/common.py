@@ -2,6 +2,8 @@
 
 import json
 
+from course_lib.errors import CourseError
+
 HUB_NAMES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 BETA = 0.1  # DPO: not in the plan; the default of every tool here
 LORA = ("lora", "qlora")
@@ -27,6 +29,20 @@ def text(value) -> str:
 def targets(plan) -> list[str]:
     """The plan's LoRA targets as a list; ["all-linear"] for all of them."""
     return [plan.targets] if isinstance(plan.targets, str) else list(plan.targets)
+
+
+def variant(plan) -> str:
+    """The variant of LoRA that the plan trains; plain where it trains no LoRA."""
+    return plan.variant if plan.method in LORA else "plain"
+
+
+def refuse_pissa(plan, tool: str) -> None:
+    """A PiSSA adapter fits weights that PiSSA itself changed, and these are not saved with it."""
+    if variant(plan) == "pissa":
+        raise CourseError(
+            f"{tool} would save a PiSSA adapter without the changed weights that it fits: set variant to plain, or use "
+            "`train`, which turns it into a plain LoRA."
+        )
 
 
 def number(value: float) -> int | float:

@@ -3,10 +3,11 @@
 import yaml
 
 from course_lib.errors import CourseError
-from course_lib.exports.common import BETA, LORA, how_to_write, hub_name, number, targets
+from course_lib.exports.common import BETA, LORA, how_to_write, hub_name, number, refuse_pissa, targets, variant
 
 TRL = "TRL's command line"
 CUT = "A row longer than {length} is cut without a word; the course refuses it."
+USED = ("dora", "rslora")  # variants of LoRA that each tool has an option for
 AXOLOTL_LIGER = "axolotl.integrations.liger.LigerPlugin"
 
 
@@ -17,6 +18,7 @@ def to_trl_yaml(plan) -> str:
         CourseError: the command line of TRL has no option for something in the plan; `to_script` may.
     """
     _refuse(plan, TRL)
+    refuse_pissa(plan, TRL)
     dpo = plan.objective == "dpo"
     split = f"train[:{plan.n_train}]" if plan.n_train else "train"
     options = {
@@ -29,6 +31,7 @@ def to_trl_yaml(plan) -> str:
         "max_length": plan.max_len,
         **({"beta": BETA} if dpo else {"completion_only_loss": True, "packing": plan.packing}),
         **_if(plan.method in LORA, use_peft=True, **_lora(plan, "lora_r"), lora_target_modules=_trl_targets(plan)),
+        **_if(variant(plan) in USED, **{f"use_{variant(plan)}": True}),
         **_if(plan.method == "qlora", load_in_4bit=True, bnb_4bit_quant_type="nf4", use_bnb_nested_quant=True),
         **_training(plan),
         "warmup_steps": plan.warmup_ratio,
@@ -72,6 +75,8 @@ def to_llamafactory(plan) -> str:
         "do_train": True,
         "finetuning_type": "full" if plan.method == "full" else "lora",
         **_if(plan.method in LORA, **_lora(plan, "lora_rank"), lora_target=",".join(known) or "all"),
+        **_if(variant(plan) in USED, **{f"use_{variant(plan)}": True}),
+        **_if(variant(plan) == "pissa", pissa_init=True, pissa_iter=16, pissa_convert=True),
         **_if(plan.method == "qlora", quantization_bit=4, quantization_type="nf4", double_quantization=True),
         **_if(dpo, pref_beta=BETA, pref_loss="sigmoid"),
         "dataset": "train",
@@ -112,6 +117,7 @@ def to_axolotl(plan) -> str:
         CourseError: axolotl has no option for something in the plan.
     """
     _refuse(plan, "axolotl")
+    refuse_pissa(plan, "axolotl")
     dpo = plan.objective == "dpo"
     split = f"train[:{plan.n_train}]" if plan.n_train else "train"
     rows = {"path": "pairs.jsonl" if dpo else "train.jsonl", "ds_type": "json", "split": split}
@@ -128,6 +134,7 @@ def to_axolotl(plan) -> str:
         **_if(plan.revision, revision_of_model=plan.revision),
         "attn_implementation": plan.attention,
         **_if(plan.method in LORA, adapter=plan.method, **_lora(plan, "lora_r"), **names),
+        **_if(variant(plan) in USED, **{f"peft_use_{variant(plan)}": True}),
         **_if(plan.method == "qlora", load_in_4bit=True),
         **_if(dpo, rl="dpo", rl_beta=BETA),
         "chat_template": "tokenizer_default",

@@ -4,7 +4,7 @@ import json
 
 from course_lib.errors import CourseError
 from course_lib.exports import pieces
-from course_lib.exports.common import BETA, LORA, how_to_write, hub_name, number, targets, text
+from course_lib.exports.common import BETA, LORA, how_to_write, hub_name, number, refuse_pissa, targets, text, variant
 
 WIDTH = 120  # of a line of the script
 PROMPTS = ("prompt_tuning", "prefix_tuning", "p_tuning")
@@ -41,6 +41,7 @@ def to_script(plan) -> str:
 
 
 def _refuse(plan) -> None:
+    refuse_pissa(plan, "The script")
     if plan.method == "adapters":
         raise CourseError(
             "PEFT has no bottleneck adapters, so there is no script of it for this plan: set method to lora, or use `train`."
@@ -216,12 +217,17 @@ def _peft_config(plan, stages) -> str:
         names, before = _targets(plan)
         fields |= {"r": plan.rank, "lora_alpha": number(plan.alpha), "lora_dropout": repr(plan.dropout)}
         fields["target_modules"] = names
+        if variant(plan) != "plain":
+            fields[f"use_{variant(plan)}"] = True
         if plan.first_layer:
             fields["layers_to_transform"] = f"list(range({plan.first_layer}, model.config.num_hidden_layers))"
     if plan.method in PROMPTS:
         fields["num_virtual_tokens"] = plan.virtual_tokens
     if plan.method == "prompt_tuning":
         fields["prompt_tuning_init"] = "PromptTuningInit.SAMPLE_VOCAB"
+    if plan.method == "prefix_tuning":
+        before = "# Zeros hardly change what the model says; a random prefix, PEFT's default, drowns it."
+        fields["init_weights"] = text("zero")
     if plan.method == "p_tuning":
         fields["encoder_hidden_size"] = "model.config.hidden_size"
     lines = [before, f"peft_config = {_PEFT_CLASS[plan.method]}("]

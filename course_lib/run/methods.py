@@ -1,21 +1,20 @@
 """Methods: how each one turns a pretrained model into one with some weights to train."""
 
-import difflib
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from peft import (
-    LoraConfig,
-    PeftModel,
-    PromptTuningConfig,
-    PromptTuningInit,
-    get_peft_model,
-)
+from peft import IA3Config, PeftConfig, PeftModel, get_peft_model
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as IA3_TARGETS
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, set_seed
 
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
+from course_lib.run import adapters, soft_prompts, variants
+from course_lib.run.targets import check_lora, weightless
 
 # transformers 5.23 renamed a property that PEFT 0.21 still asks for: not the reader's concern.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -51,61 +50,130 @@ def load_base(folder, plan: Plan) -> PreTrainedModel:
         quantization = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
         )
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
         attn_implementation=plan.attention,
         quantization_config=quantization,
         device_map={"": "cuda" if torch.cuda.is_available() else "cpu"},
         trust_remote_code=False,
+        use_safetensors=True,
     )
+    for layer in model.modules():
+        # On some processors (AVX512 with bf16) bitsandbytes 0.50 packs 4-bit weights anew at the first answer, and what reads
+        # them afterwards (merging, DoRA, further training) is not told: it computes with scrambled weights, without a word.
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
+    return model
 
 
-def _full(model: PreTrainedModel, plan: Plan) -> PreTrainedModel:
-    return model.requires_grad_(True)
+@dataclass(frozen=True)
+class Method:
+    """One way to train. `METHODS` holds them all; whatever runs, checks or compares methods walks it.
+
+    config: PEFT's configuration for a plan on a model; None = the model's own weights are trained. start: gives new weights
+    a better start than PEFT's. merges_not: why the result cannot become part of the model's own weights; "" where it can.
+    reads: fields of the plan that this method alone decides by. latency: what it costs at each answer. lesson: the page
+    that teaches it.
+    """
+
+    config: Callable[[PreTrainedModel, Plan], PeftConfig] | None
+    reads: tuple[str, ...]
+    latency: str
+    lesson: int
+    merges_not: str = ""
+    start: Callable[[PeftModel, Plan, Path], None] | None = None
+
+    @property
+    def virtual(self) -> bool:
+        """Whether learned virtual tokens stand before the text."""
+        return "virtual_tokens" in self.reads
+
+    def build(self, model: PreTrainedModel, plan: Plan, trains: bool = True) -> PreTrainedModel | PeftModel:
+        """The model with the method's weights in place; `trains=False`: as they are loaded, all of them frozen.
+
+        Raises:
+            CourseError: the method does not fit this class of model.
+        """
+        if self.config is None:
+            return model.requires_grad_(trains)
+        config = self.config(model, plan)
+        config.inference_mode = not trains
+        return get_peft_model(model, config)
 
 
-def _lora(model: PreTrainedModel, plan: Plan) -> PeftModel:
-    targets = [plan.targets] if isinstance(plan.targets, str) else list(plan.targets)
-    if targets == ["all-linear"]:
-        targets = linear_names(model)
-    config = LoraConfig(
-        r=plan.rank,
-        lora_alpha=plan.alpha,
-        lora_dropout=plan.dropout,
-        target_modules=targets,
-        layers_to_transform=list(range(plan.first_layer, model.config.num_hidden_layers)) if plan.first_layer else None,
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config)
+def _ia3(model: PreTrainedModel, plan: Plan) -> IA3Config:
+    if model.config.model_type not in IA3_TARGETS:
+        raise CourseError(
+            f"PEFT does not know where IA3 belongs in models of type {model.config.model_type}: set method to lora."
+        )
+    return IA3Config(task_type="CAUSAL_LM")
 
 
-def _prompt_tuning(model: PreTrainedModel, plan: Plan) -> PeftModel:
-    config = PromptTuningConfig(
-        task_type="CAUSAL_LM", num_virtual_tokens=plan.virtual_tokens, prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB
-    )
-    return get_peft_model(model, config)
+def _start_lora(model: PeftModel, plan: Plan, folder: Path) -> None:
+    if plan.variant == "pissa":
+        variants.start_pissa(model)
 
 
+def _start_prefix(model: PeftModel, plan: Plan, folder: Path) -> None:
+    soft_prompts.prefix_from_text(model, load_tokenizer(folder), plan.virtual_tokens)
+
+
+LORA_FIELDS = ("rank", "alpha", "dropout", "targets", "first_layer", "variant")
+MERGED = "none once merged; beside the model, "
 # QLoRA is LoRA on a base that `load_base` holds in 4 bits. Its other weights stay in 16 bits, as TRL leaves them: PEFT's
 # prepare_model_for_kbit_training would hold these, and run the residual stream, in fp32 (`simulate`, Qwen2.5-1.5B: 1 to 4 GiB more).
-METHODS = {"full": _full, "lora": _lora, "qlora": _lora, "prompt_tuning": _prompt_tuning}
+METHODS = {
+    "full": Method(None, (), "none", 103),
+    "lora": Method(
+        variants.lora, LORA_FIELDS, MERGED + "two thin products more in each adapted matrix", 104, start=_start_lora
+    ),
+    "qlora": Method(
+        variants.lora, LORA_FIELDS, MERGED + "each matrix is unpacked from 4 bits whenever it is used", 205
+    ),
+    "adapters": Method(
+        adapters.adapters,
+        ("bottleneck", "placement"),
+        "one or two thin layers more in each block, one after the other",
+        206,
+        merges_not=adapters.MERGES_NOT,
+    ),
+    "prompt_tuning": Method(
+        soft_prompts.prompt_tuning,
+        ("virtual_tokens",),
+        "each prompt is longer by the virtual tokens",
+        105,
+        merges_not=soft_prompts.MERGES_NOT.format(method="Prompt tuning"),
+    ),
+    "prefix_tuning": Method(
+        soft_prompts.prefix_tuning,
+        ("virtual_tokens",),
+        "each token attends to the virtual ones too, which are computed once and for all",
+        207,
+        merges_not=soft_prompts.MERGES_NOT.format(method="Prefix tuning"),
+        start=_start_prefix,
+    ),
+    "p_tuning": Method(
+        soft_prompts.p_tuning,
+        ("virtual_tokens",),
+        "each prompt is longer by the virtual tokens; what wrote them is not needed any more",
+        207,
+        merges_not=soft_prompts.MERGES_NOT.format(method="P-tuning"),
+    ),
+    "ia3": Method(_ia3, (), MERGED + "one multiplication more in each adapted matrix", 302),
+}
 
 
 def prepare(folder, plan: Plan) -> PreTrainedModel | PeftModel:
     """The plan's model, ready to train; new weights are drawn from `plan.seed`."""
     set_seed(plan.seed)
-    model = METHODS[plan.method](load_base(folder, plan), plan)
+    method = METHODS[plan.method]
+    model = method.build(load_base(folder, plan), plan)
+    if method.start:
+        method.start(model, plan, folder)
     if plan.gradient_checkpointing and plan.method != "full":
         model.enable_input_require_grads()
     return model
-
-
-def reload(folder, plan: Plan, weights) -> PreTrainedModel | PeftModel:
-    """A trained model in eval mode: the weights of a finished run, on the base model of its plan."""
-    if plan.method == "full":
-        return load_base(weights, plan).eval()
-    return PeftModel.from_pretrained(load_base(folder, plan), weights).eval()
 
 
 def load_tokenizer(folder):
@@ -117,36 +185,29 @@ def load_tokenizer(folder):
     return tokenizer
 
 
-def linear_names(model: nn.Module) -> list[str]:
-    """Names of a model's linear layers inside its blocks: q_proj, up_proj, ... The output layer is none of them."""
-    names = {name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return sorted(names - {"lm_head"})
-
-
 def check_targets(folder, plan: Plan) -> None:
-    """Refuse target modules that the model lacks, from its configuration alone: no weights are loaded.
+    """Refuse layers that the model lacks, from its configuration alone: no weights are loaded.
 
     Raises:
-        CourseError: names the module, its nearest match and what the model has.
+        CourseError: says what the model has instead.
     """
-    if plan.method not in ("lora", "qlora") or (plan.targets == "all-linear" and not plan.first_layer):
-        return
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    known = linear_names(model)
-    if plan.first_layer >= model.config.num_hidden_layers:
+    if plan.method in ("adapters", "ia3"):
+        METHODS[plan.method].config(weightless(folder), plan)
+    elif plan.method in ("lora", "qlora") and (plan.targets != "all-linear" or plan.first_layer):
+        check_lora(weightless(folder), plan)
+
+
+def check_method(plan: Plan) -> None:
+    """Refuse what a method cannot be combined with.
+
+    Raises:
+        CourseError: says what to set instead.
+    """
+    if plan.method == "prefix_tuning" and plan.gradient_checkpointing:
         raise CourseError(
-            f"{plan.model} has {model.config.num_hidden_layers} blocks, numbered from 0: set first_layer below that."
+            "Prefix tuning hands each block its keys and values in a cache, and gradient checkpointing does without one: "
+            "set gradient_checkpointing to false, or method to prompt_tuning."
         )
-    if plan.targets == "all-linear":
-        return
-    for target in [plan.targets] if isinstance(plan.targets, str) else plan.targets:
-        if target not in known:
-            near = difflib.get_close_matches(target, known, n=1)
-            raise CourseError(
-                f"{plan.model} has no linear module named {target}{f' (did you mean {near[0]}?)' if near else ''}: "
-                f"set targets to all-linear, or to some of {', '.join(known)}."
-            )
 
 
 def trainable_parameters(model: nn.Module) -> tuple[int, int]:

@@ -13,9 +13,10 @@ from unittest.mock import patch
 
 import torch
 from accelerate.utils.operations import convert_outputs_to_fp32
-from bitsandbytes.functional import QuantState
+from bitsandbytes.functional import QuantState, dequantize_4bit
 from bitsandbytes.nn import Params4bit
 from bitsandbytes.optim import GlobalOptimManager
+from peft.tuners.lora import dora
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.nn import functional as F
@@ -37,8 +38,9 @@ from course_lib.errors import CourseError
 from course_lib.plan import Plan
 from course_lib.run.assets import known_config, model_folder
 from course_lib.run.ledger import FakeLedger, Ledger
-from course_lib.run.methods import METHODS, compute_dtype, linear_names, prepare
+from course_lib.run.methods import METHODS, check_method, compute_dtype, prepare
 from course_lib.run.step import target_loss
+from course_lib.run.targets import check_lora
 
 hf_logging.disable_progress_bar()
 fake_log = logging.getLogger("torch._subclasses.fake_tensor")  # repeats what it raises
@@ -61,9 +63,10 @@ def simulate(plan: Plan, shape=None, device: str = "cuda") -> MemoryEstimate:
     ledger = FakeLedger(round_to=CUDA_BLOCK if device == "cuda" else 1)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     untraced = patch.multiple(masking_utils, is_tracing=lambda *_: False, find_packed_sequence_indices=lambda *_: None)
+    unpacked = patch.object(dora, "dequantize_module_weight", _unpacked)
     config = _config(plan, shape)
     try:
-        with patch.object(fake_log, "disabled", True):
+        with patch.object(fake_log, "disabled", True), unpacked:
             model = _fake_weights(_skeleton(plan, config, dtype), fake)
             with untraced, fake:
                 _weigh_step(model, plan, dtype, device, ledger)
@@ -83,11 +86,11 @@ def measure(plan: Plan, folder: str | Path | None = None) -> MemoryEstimate:
 
 
 def _check(plan: Plan) -> None:
-    if plan.method not in METHODS or plan.objective != "sft":
+    if plan.objective != "sft":
         raise CourseError(
-            f"`simulate` cannot run {plan.method} with objective {plan.objective}: it runs {', '.join(METHODS)} with sft; "
-            "use `estimate` for this plan."
+            f"`simulate` cannot run objective {plan.objective}: it runs every method with sft; use `estimate` for this plan."
         )
+    check_method(plan)
     if plan.sharding in ("zero2", "fsdp"):
         raise CourseError("simulate covers one GPU or plain data parallel: use estimate for sharded plans.")
 
@@ -100,16 +103,6 @@ def _unfit(plan: Plan, error: Exception) -> str:
         f"{plan.model} with {plan.method} and {plan.optimizer} cannot be weighed on fake tensors "
         f"({reason.rstrip('.')[:150]}): use estimate for this plan."
     )
-
-
-def _check_targets(plan: Plan, known: list[str]) -> None:
-    targets = {plan.targets} if isinstance(plan.targets, str) else set(plan.targets)
-    missing = sorted(targets - set(known) - {"all-linear"})
-    if missing and plan.method in ("lora", "qlora"):
-        raise CourseError(
-            f"{plan.model} has no linear module named {missing[0]}: set targets to all-linear, or to some of "
-            f"{', '.join(known)}."
-        )
 
 
 def _config(plan: Plan, shape):
@@ -128,7 +121,8 @@ def _skeleton(plan: Plan, config, dtype: torch.dtype) -> nn.Module:
         model = AutoModelForCausalLM.from_config(
             config, dtype=torch.float32 if plan.method == "full" else dtype, attn_implementation=attention
         )
-        _check_targets(plan, linear_names(model))
+        if plan.method in ("lora", "qlora"):
+            check_lora(model, plan)
         if plan.base_bits == 4:
             four_bits = BitsAndBytesConfig(
                 load_in_4bit=True,
@@ -138,7 +132,7 @@ def _skeleton(plan: Plan, config, dtype: torch.dtype) -> nn.Module:
             )
             replace_with_bnb_linear(model, get_keys_to_not_convert(model), four_bits)
             model.is_loaded_in_4bit = True
-        model = METHODS[plan.method](model, plan)
+        model = METHODS[plan.method].build(model, plan)
     if plan.gradient_checkpointing and plan.method != "full":
         model.enable_input_require_grads()
     return model
@@ -185,6 +179,12 @@ def _packed(weight: Params4bit, module: nn.Module) -> nn.Parameter:
     packed = nn.Parameter(torch.empty((weight.numel() + 1) // 2, 1, dtype=torch.uint8), requires_grad=False)
     packed.quant_state = module.quant_state
     return packed
+
+
+def _unpacked(module: nn.Module) -> torch.Tensor:
+    """What DoRA asks of PEFT, which knows 4-bit weights by a class that holds no fake tensors."""
+    state = getattr(module, "quant_state", None)
+    return dequantize_4bit(module.weight, state) if state else module.weight
 
 
 def _weigh_step(model: nn.Module, plan: Plan, dtype: torch.dtype, device: str, ledger: Ledger) -> None:

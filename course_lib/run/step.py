@@ -3,7 +3,8 @@
 Three savings, each exact (a test compares gradients with the plain loop in fp32):
 
 1. Rows of near-equal length meet in a batch, so that little of it is padding.
-2. The instruction that all rows share is run once per batch; its keys and values serve every row.
+2. The instruction that all rows share is run once per batch; its keys and values serve every row. (Not where learned virtual
+   tokens stand before it: `train` turns this off.)
 3. Only positions with a target pass through the output layer: 49,152 logits each for the 135M model.
 
 Padding stands on the right, where a causal model cannot look at it, so no attention mask is needed.
@@ -73,7 +74,8 @@ def target_loss(
     cache = None
     if prefix.shape[1]:
         cache = DynamicCache(config=model.config)
-        decoder = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
+        whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+        decoder = getattr(whole, whole.base_model_prefix)
         decoder(input_ids=prefix, past_key_values=cache, use_cache=True)
         cache.batch_repeat_interleave(len(ids))
     targets = batch["labels"][:, 1:]

@@ -28,18 +28,20 @@ from course_lib.run import data as data_module
 from course_lib.run.assets import check_model, known_config, model_folder
 from course_lib.run.chat import IGNORED, encode_rows
 from course_lib.run.checkpoints import newest_valid, prune, throw_away
+from course_lib.run.merge import merge
 from course_lib.run.meter import GIB, Meter, busy_neighbours
 from course_lib.run.methods import (
     METHODS,
+    check_method,
     check_targets,
     compute_dtype,
     load_tokenizer,
     prepare,
-    reload,
     trainable_parameters,
 )
 from course_lib.run.seal import MANIFEST, fault, seal
 from course_lib.run.step import collate, order, target_loss
+from course_lib.run.trained import TRAINED_FILE, base_digest, go_on, reload, save, save_to_go_on
 
 hf_logging.set_verbosity_error()
 hf_logging.disable_progress_bar()
@@ -85,11 +87,18 @@ class Run:
 
     def model(self):
         """The trained model, in eval mode."""
+        return reload(self._base(), self.plan, self.weights)
+
+    def merged(self, dtype: torch.dtype | None = None):
+        """The trained model as one ordinary model with no adapter beside it, in eval mode; see `merge.merge`."""
+        return merge(self._base(), self.plan, self.weights, dtype)
+
+    def _base(self) -> Path:
         if not self.finished:
             raise CourseError(
                 f"The run in {self.folder} is not finished: call train with the same plan and folder to go on."
             )
-        return reload(model_folder(self.plan.model, self.plan.revision), self.plan, self.weights)
+        return model_folder(self.plan.model, self.plan.revision)
 
     def __str__(self) -> str:
         trained, everything = self.record["trainable"], self.record["parameters"]
@@ -164,11 +173,12 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
 
 def _check(plan: Plan, folder: Path, resume: bool) -> None:
     """Everything that can be refused without downloading or loading anything."""
-    if plan.method not in METHODS or plan.objective != "sft":
+    if plan.objective != "sft":
         raise CourseError(
-            f"`train` cannot yet run {plan.method} with objective {plan.objective}: it runs {', '.join(METHODS)} with sft. "
-            "`estimate` takes the plan as it is."
+            f"`train` cannot yet run objective {plan.objective}: it runs every method with sft, and `estimate` takes the plan "
+            "as it is."
         )
+    check_method(plan)
     if not torch.cuda.is_available():
         if plan.precision == "fp16":
             raise CourseError("fp16 training needs a GPU: set precision to auto.")
@@ -214,12 +224,22 @@ class _StepTrainer(Trainer):
     """transformers' Trainer with our step, our record of a step, and checkpoints that are sealed when complete."""
 
     loss_is_scaled_for_ga = True
-    everywhere = False
+    plan: Plan
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         if num_items_in_batch is None:
             num_items_in_batch = (inputs["labels"] != IGNORED).sum()
-        return target_loss(model, inputs, num_items_in_batch, self.everywhere)
+        return target_loss(model, inputs, num_items_in_batch, self.plan.loss == "full")
+
+    def _save(self, output_dir=None, state_dict=None):
+        super()._save(output_dir, state_dict)
+        save_to_go_on(self.model, self.plan, output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        if (file := Path(resume_from_checkpoint) / TRAINED_FILE).exists():
+            go_on(self.model, self.plan, file)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _save_checkpoint(self, model, trial):
         step = self.state.global_step
@@ -333,7 +353,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
         disable_tqdm=True,
         report_to="none",
     )
-    share = plan.method != "prompt_tuning" and not plan.gradient_checkpointing and plan.n_gpus == 1
+    share = not METHODS[plan.method].virtual and not plan.gradient_checkpointing and plan.n_gpus == 1
     with Meter() as meter:
         progress = _Progress(meter, tokens)
         trainer = _StepTrainer(
@@ -344,7 +364,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
             callbacks=[progress],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.everywhere = plan.loss == "full"
+        trainer.plan = plan
         if start:
             print(f"Going on from {start.name} of {len(tokens)} steps.")
         with closing(progress), _clean_end(progress):
@@ -356,6 +376,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
         "plan": plan.id,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model_files": str(base),
+        "base": base_digest(base),
         "data": notice,
         "rows": len(rows),
         "micro_batch": micro_batch,
@@ -370,7 +391,7 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
         "history": history,
     }
     if record["finished"]:
-        _save_final(model, tokenizer, folder, record)
+        _save_final(model, plan, tokenizer, folder, record)
     else:
         print(
             f"Stopped after step {trainer.state.global_step} of {len(tokens)}: train the same plan again to go on from here."
@@ -378,11 +399,11 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
     return Run(folder, plan, record)
 
 
-def _save_final(model, tokenizer, folder: Path, record: dict) -> None:
+def _save_final(model, plan, tokenizer, folder: Path, record: dict) -> None:
     final = folder / "final"
     shutil.rmtree(final, ignore_errors=True)
     try:
-        model.save_pretrained(final)
+        save(model, plan, final)
         tokenizer.save_pretrained(final)
         (final / "run.json").write_text(json.dumps(record, indent=1))
         seal(final)

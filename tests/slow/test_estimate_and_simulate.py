@@ -16,7 +16,15 @@ PLANS = {
     "lora, fused loss": {"method": "lora", "gradient_checkpointing": True, "loss": "fused_linear"},
     "qlora": {"method": "qlora"},
     "qlora, checkpointing": {"method": "qlora", "gradient_checkpointing": True, "optimizer": "paged_adamw_8bit"},
+    "dora": {"method": "lora", "variant": "dora"},
+    "qlora, dora, checkpointing": {"method": "qlora", "variant": "dora", "gradient_checkpointing": True},
+    "adapters": {"method": "adapters"},
+    "adapters, checkpointing": {"method": "adapters", "gradient_checkpointing": True},
+    "adapters after the MLP": {"method": "adapters", "placement": "pfeiffer"},
     "prompt tuning": {"method": "prompt_tuning"},
+    "prefix tuning": {"method": "prefix_tuning"},
+    "p-tuning": {"method": "p_tuning"},
+    "ia3": {"method": "ia3"},
 }
 
 

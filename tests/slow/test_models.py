@@ -7,8 +7,10 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
+from course_lib import CourseError, Plan
 from course_lib.choose.shapes import ModelShape, catalogue
 from course_lib.run.hf_config import hf_config
+from course_lib.run.methods import METHODS
 
 NATIVE = [shape for shape in catalogue() if shape.model_type]
 
@@ -123,7 +125,34 @@ def test_ia3_counts_are_pefts(name):
     assert count(made, trainable=True) == shape.ia3_params
 
 
+def causal_classes():
+    return [name for name in one_of_each_class() if ModelShape.of(name).kind == "causal" and "gpt-neo-" not in name]
+
+
+@pytest.mark.parametrize("name", causal_classes())
+def test_adapters_find_their_place_in_every_class_but_mixtures_of_experts(name):
+    shape, model = two_blocks(name)
+    for placement in ("houlsby", "pfeiffer"):
+        plan = Plan(model=name, method="adapters", placement=placement, bottleneck=8)
+        if shape.experts:
+            with pytest.raises(CourseError, match="no place for an adapter after the MLP"):
+                METHODS["adapters"].build(model(), plan)
+        else:
+            made = METHODS["adapters"].build(model(), plan)
+            assert count(made, trainable=True) == shape.adapter_params(8, placement)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in causal_classes() if "internlm" not in name and not ModelShape.of(name).experts]
+)
+def test_dora_counts_are_pefts(name):
+    shape, model = two_blocks(name)
+    made = METHODS["lora"].build(model(), Plan(model=name, rank=4, variant="dora"))
+    assert count(made, trainable=True) == shape.lora_params(4, dora=True)
+
+
 def test_adapters_are_two_bottlenecks_to_a_block():
     shape = ModelShape.of("smollm2-135m")
     one = torch.nn.Sequential(torch.nn.Linear(576, 64), torch.nn.GELU(), torch.nn.Linear(64, 576))
     assert shape.adapter_params(64) == 30 * 2 * count(one)
+    assert shape.adapter_params(64, "pfeiffer") == 30 * count(one)

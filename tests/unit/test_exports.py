@@ -62,9 +62,14 @@ def test_every_script_compiles_and_imports_only_public_packages(method, objectiv
         ({"rank": 7, "alpha": 11, "dropout": 0.15}, ["r=7,", "lora_alpha=11,", "lora_dropout=0.15,"]),
         ({"alpha": 2.5, "targets": ("q_proj", "v_proj")}, ["lora_alpha=2.5,", 'target_modules=["q_proj", "v_proj"]']),
         ({"targets": "q_proj"}, ['target_modules=["q_proj"]']),
+        ({"variant": "dora"}, ["use_dora=True,"]),
+        ({"variant": "rslora"}, ["use_rslora=True,"]),
         ({"first_layer": 9}, ["range(9, model.config.num_hidden_layers)", "target_modules=linear,"]),
         ({"method": "prompt_tuning", "virtual_tokens": 13}, ["num_virtual_tokens=13,", "SAMPLE_VOCAB"]),
-        ({"method": "prefix_tuning", "virtual_tokens": 13}, ["PrefixTuningConfig(", "num_virtual_tokens=13,"]),
+        (
+            {"method": "prefix_tuning", "virtual_tokens": 13},
+            ["PrefixTuningConfig(", "num_virtual_tokens=13,", 'init_weights="zero",'],
+        ),
         ({"method": "p_tuning", "virtual_tokens": 13}, ["PromptEncoderConfig(", "num_virtual_tokens=13,"]),
         ({"method": "ia3"}, ["IA3Config("]),
         ({"method": "qlora"}, ['bnb_4bit_quant_type="nf4"', "bitsandbytes\n"]),
@@ -159,6 +164,8 @@ def parsed_by_trl(plan: Plan, folder: Path):
         Plan(method="full", precision="fp32", lr=2e-5, schedule="cosine", weight_decay=0.01),
         Plan(method="qlora", rank=8, alpha=24, dropout=0.1, targets=("q_proj", "v_proj"), n_train=50),
         Plan(objective="dpo", lr=5e-6, micro_batch=2, grad_accum=8, epochs=3, precision="bf16"),
+        Plan(variant="dora"),
+        Plan(variant="rslora"),
         Plan(attention="eager", gradient_checkpointing=True, max_len=700, save_steps=7, seed=11, warmup_ratio=0.1),
         Plan(optimizer="adafactor", revision="abc", n_gpus=2, sharding="fsdp"),
     ],
@@ -185,6 +192,7 @@ def test_trl_reads_the_same_numbers_from_its_file(plan, tmp_path):
     assert read == {name: getattr(plan, name) for name in read}
     assert model.use_peft == (plan.method != "full")
     assert model.load_in_4bit == (plan.method == "qlora")
+    assert (model.use_dora, model.use_rslora) == (plan.variant == "dora", plan.variant == "rslora")
     assert training.bf16 == (plan.precision in ("auto", "bf16"))
     assert model.dtype == ("float32" if plan.method == "full" else "bfloat16")
     assert model.model_revision == (plan.revision or "main")
@@ -213,6 +221,8 @@ PLANS = [
     Plan(method="qlora", targets=("q_proj", "v_proj"), n_train=50, revision="abc"),
     Plan(objective="dpo", lr=1e-4, precision="bf16"),
     Plan(precision="fp16", attention="flash_attention_2", loss="fused_linear", gradient_checkpointing=True),
+    Plan(variant="dora"),
+    Plan(method="qlora", variant="rslora"),
     Plan(n_gpus=2, sharding="zero2"),
     Plan(n_gpus=4, sharding="fsdp"),
 ]
@@ -235,6 +245,26 @@ def test_option_names_are_those_of_the_tools(plan):
     assert axolotl.get("load_in_4bit") == (True if plan.method == "qlora" else None)
     assert factory["stage"] == plan.objective
     assert axolotl.get("rl") == ("dpo" if plan.objective == "dpo" else None)
+    for name in ("dora", "rslora"):
+        wanted = True if plan.variant == name else None
+        assert factory.get(f"use_{name}") == axolotl.get(f"peft_use_{name}") == wanted
+
+
+def test_only_llamafactory_turns_a_pissa_adapter_into_one_that_fits_the_untouched_model():
+    plan = Plan(variant="pissa")
+    factory = yaml.safe_load(to_llamafactory(plan))
+    assert factory["pissa_init"] is factory["pissa_convert"] is True
+    assert set(factory) <= set(OPTIONS["llamafactory"]["names"].split())
+    for form in (to_script, to_trl_yaml, to_axolotl):
+        with pytest.raises(CourseError, match="set variant to plain") as error:
+            form(plan)
+        assert one_sentence(error)
+
+
+@pytest.mark.parametrize("form", [to_script, *YAML_FORMS])
+def test_a_variant_of_lora_means_nothing_to_full_fine_tuning(form):
+    shown = form(Plan(method="full", variant="pissa"))
+    assert "pissa" not in shown
 
 
 def test_the_dataset_info_for_llamafactory_is_json():

@@ -17,6 +17,9 @@ def test_a_plan_survives_yaml(tmp_path):
         ({"method": "qlora", "base_bits": 16}, "set base_bits to 4, or method to lora"),
         ({"method": "full", "base_bits": 4}, "set method to qlora, or base_bits to 16"),
         ({"sharding": "fsdp"}, "needs n_gpus of 2 or more"),
+        ({"method": "qlora", "variant": "pissa"}, "set variant to plain, dora or rslora"),
+        ({"variant": "dorra"}, "did you mean dora?"),
+        ({"placement": "before"}, "must be 'houlsby' or 'pfeiffer'"),
         ({"lr": "fast"}, "lr = 'fast': it must be a valid number"),
     ],
 )

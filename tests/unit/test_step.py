@@ -4,11 +4,12 @@ from collections import Counter
 
 import pytest
 import torch
+from cases import CASES, ROWS
 
 from course_lib import Plan
 from course_lib.run.chat import IGNORED, encode_rows
 from course_lib.run.mails import mails
-from course_lib.run.methods import load_tokenizer, prepare
+from course_lib.run.methods import METHODS, load_tokenizer, prepare
 from course_lib.run.step import collate, order, target_loss
 
 
@@ -17,12 +18,12 @@ def rows(tiny):
     return encode_rows(load_tokenizer(tiny), mails(6, "train"), 2048)
 
 
-def a_model(tiny, method="lora"):
-    """LoRA's B starts at zero, which would hide an error in A's gradient: draw it."""
-    model = prepare(tiny, Plan(model=str(tiny), method=method, precision="fp32"))
+def a_model(tiny, method="lora", **fields):
+    """What starts at zero, as LoRA's B does, would hide an error in other gradients: draw it."""
+    model = prepare(tiny, Plan(model=str(tiny), method=method, precision="fp32", **fields))
     generator = torch.Generator().manual_seed(1)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
+    for parameter in model.parameters():
+        if parameter.requires_grad and not parameter.any():
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
     return model
 
@@ -54,18 +55,50 @@ def ours(model, rows, micro_batch=6, share=True, everywhere=False):
     return total, gradients(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lora", "full", "prompt_tuning"])
 @pytest.mark.parametrize("setting", [{}, {"micro_batch": 2}, {"share": False}, {"everywhere": True}])
 def test_loss_and_gradients_equal_the_plain_loop(tiny, rows, method, setting):
     if method == "prompt_tuning":
         setting = {**setting, "share": False}
     model = a_model(tiny, method)
-    loss, expected = plain(model, rows)
-    got_loss, got = ours(model, rows, **setting)
-    torch.testing.assert_close(got_loss, loss, rtol=1e-5, atol=1e-6)
-    assert got.keys() == expected.keys()
-    for name in expected:
-        torch.testing.assert_close(got[name], expected[name], rtol=1e-3, atol=1e-6)
+    agree(ours(model, rows, **setting), plain(model, rows))
+
+
+def agree(got, expected):
+    """(loss, gradients by name) of two ways through the same step."""
+    torch.testing.assert_close(got[0], expected[0], rtol=1e-5, atol=1e-6)
+    assert got[1].keys() == expected[1].keys()
+    for name in expected[1]:
+        torch.testing.assert_close(got[1][name], expected[1][name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_the_savings_are_exact_for_every_method(tiny, case):
+    """Shared and not, with checkpointing and without. Behind virtual tokens `train` shares nothing: there it would differ."""
+    virtual = METHODS[CASES[case]["method"]].virtual
+    few = encode_rows(load_tokenizer(tiny), ROWS[:4], 256)
+    assert collate(few, 2, share=True)["prefix_ids"].shape[1] > 30
+    model = a_model(tiny, **CASES[case], rank=4)
+    expected = plain(model, few)
+    agree(ours(model, few, share=False), expected)
+    if virtual:
+        assert abs(shared_loss(model, few) - expected[0]) > 1e-4
+    else:
+        agree(ours(model, few), expected)
+    if case != "prefix_tuning":  # refused
+        model.enable_input_require_grads()
+        model.activation_checkpointing_enable()
+        model.train()
+        agree(ours(model, few, share=False), expected)
+
+
+def shared_loss(model, rows):
+    try:
+        return ours(model, rows)[0]
+    except (RuntimeError, ValueError):
+        return float("inf")
 
 
 def test_control_one_wrong_label_is_seen(tiny, rows):
