@@ -29,11 +29,13 @@ learn: assets
 
 quick: setup
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/lint-imports --no-cache >/dev/null || { $(BIN)/ruff check . ; $(BIN)/ruff format --check . ; $(BIN)/lint-imports ; exit 1; }
-	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not alone" tests/unit tests/pages
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not alone and not slow" tests/unit tests/pages
 
 test: assets chromium quick
 	@echo "Testing the slower promises of choosing: every model built, 20,000 situations, the memory model fitted anew ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests/slow
+	@echo "Testing what of the package and the page builder takes longer ..."
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m slow tests/unit tests/pages
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m alone tests/unit/test_rows.py tests/unit/test_progress.py
 	@echo "Testing the run: kills, damage, a full disk; then with the real model ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/recovery

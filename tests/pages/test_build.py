@@ -14,6 +14,8 @@ from course_lib.authoring import build, lint
 from course_lib.authoring.install import install_cell
 from course_lib.errors import CourseError
 
+pytestmark = pytest.mark.slow  # a kernel for nearly each of them
+
 LESSON = """\
 # %% [markdown]
 # # 104 · LoRA

@@ -132,6 +132,7 @@ def test_a_folder_without_exercises_is_one_sentence(work, capsys, there):
     assert capsys.readouterr().out == f"There are no exercises in {work}: `course learn` copies them there.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -163,6 +164,7 @@ def test_a_broken_notebook_is_one_sentence_and_the_next_is_checked(work, capfd, 
     assert unchecked == "Not checked: 102_a.ipynb."
 
 
+@pytest.mark.slow
 def test_a_notebook_without_end_is_stopped_with_all_that_it_started(work, capsys, monkeypatch):
     sleep = "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
     tell = f"open({str(work / 'pid')!r}, 'w').write(str(child.pid))\nwhile True: pass"

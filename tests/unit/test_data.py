@@ -78,6 +78,7 @@ def test_groups_join_every_pair_above_the_threshold_and_no_other(families):
             assert (groups[i] == groups[j]) == (jaccard(one, other) > 0.7)
 
 
+@pytest.mark.slow
 def test_15_000_short_texts_take_seconds():
     texts = [asked(row) for row in mails.mails(15_000, "train")]
     start = time.process_time()
@@ -87,6 +88,7 @@ def test_15_000_short_texts_take_seconds():
     assert seconds < 10
 
 
+@pytest.mark.slow
 def test_split_lets_no_near_copy_cross_and_a_random_split_does(families):
     train, valid, test = split(families, seed=3)
     assert sorted(map(asked, train + valid + test)) == sorted(map(asked, families))
@@ -154,6 +156,7 @@ def matches(phrase, text):
     return re.search(re.sub(r"\\{\w+\\}", ".+", rf"(?<!\w){re.escape(phrase)}(?!\w)"), text, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_no_phrase_of_the_test_mails_is_in_a_training_mail():
     train = [asked(row) for row in load("mails", n_train=2_000).train]
     test = [asked(row) for row in load("mails").test]

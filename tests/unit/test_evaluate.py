@@ -39,6 +39,7 @@ def test_json_metrics(said, valid, fields, exact):
     assert (valid_json(said, WANTED), field_accuracy(said, WANTED), exact_match(said, WANTED)) == (valid, fields, exact)
 
 
+@pytest.mark.slow
 def test_rouge_and_f1_agree_with_hand_computed_values():
     assert rouge_l("the cat sat", "the cat ran") == pytest.approx(2 / 3)
     score = _macro_f1(["a", "a", "b", "nonsense"], ["a", "b", "b", "b"])
@@ -87,6 +88,7 @@ def one_by_one(model, tokenizer, row, n):
     return tokenizer.decode(new).strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora", "prompt_tuning"])
 def test_batched_answers_equal_answers_one_by_one(tiny, method):
     model = prepare(tiny, Plan(model=str(tiny), method=method, precision="fp32")).eval()
