@@ -1,4 +1,4 @@
-"""`course recommend`, `course compare`, `course estimate`: choosing, from a terminal."""
+"""`course recommend`, `course compare`, `course estimate`, `course methods`: choosing, from a terminal."""
 
 import dataclasses
 import inspect
@@ -157,6 +157,13 @@ def estimate(
     print(f"saved      {adapter_gib(plan):.3f} GiB of weights")
 
 
+def methods(model: Annotated[str, typer.Argument(help="a model by name")] = "smollm2-135m", gpu: GpuName = None):
+    """Every method that `train` runs, side by side for one model: what it trains, its memory, its cost."""
+    from course_lib.prove.methods_table import methods_table
+
+    print(methods_table(model, gpu))
+
+
 def _score(path: Path | None, leave_one_out: bool, as_json: bool) -> None:
     from course_lib.choose.calibrate import leave_one_source_out
     from course_lib.choose.published import read_rows
@@ -205,6 +212,6 @@ def _plain_value(value):
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the three commands."""
-    for command in (recommend, compare, estimate):
+    """Add the four commands."""
+    for command in (recommend, compare, estimate, methods):
         app.command()(command)
