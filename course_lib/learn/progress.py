@@ -16,7 +16,7 @@ from pathlib import Path
 from course_lib.errors import CourseError
 from course_lib.folders import progress_folder, write_whole
 from course_lib.learn.durable import append, sync, sync_folders
-from course_lib.learn.records import FORM, decode, is_event, line, newest, once, parse, uncancelled, whole
+from course_lib.learn.records import FORM, decode, distinct, is_event, line, newest, once, parse, uncancelled, whole
 from course_lib.said import clip
 
 DONE = frozenset({"correct", "passed", "run", "ticked", "done"})  # once reached, an item stays so
@@ -141,7 +141,7 @@ class Progress:
 
     def _read(self, every: bool) -> list[dict]:
         """The intact events: every one, or those that can decide an outcome."""
-        pending, lines = list(self._pending), []
+        pending, lines, limit = list(self._pending), [], _tomorrow()
         self.damaged = self.unreadable = 0
         for path in self._files():
             try:
@@ -152,9 +152,9 @@ class Progress:
                 self.unreadable += 1
                 continue
             good, damaged = whole(data)
-            lines += good
+            lines += good if every else distinct(good, limit)
             self.damaged += damaged
-        events, broken = parse(lines if every else newest(lines, _tomorrow()))
+        events, broken = parse(lines if every else newest(lines, limit))
         events += pending
         self.damaged += broken
         self.newer = sum(event["v"] > FORM for event in events)

@@ -16,10 +16,12 @@ CRC = len(SEAL % 0)
 STAMP = len(f',"v":1,"id":"0123456789abcdef","t":"{A_TIME}"') + CRC
 FORM_1 = b',"v":1,"id":"'
 START, END = b'{"item":', re.compile(rb',"crc":"[0-9a-f]{8}"\}')
-OUTCOME, CANCELS = b'"outcome":"', b'"cancels"'
 # Of ticks, each counts by itself: another kernel may know of one only, and take it back.
-ITEM_AND_OUTCOME = re.compile(rb'\{"item":"[^"\\]*","outcome":"(?!ticked")[^"\\]*"')
+TICKED, CANCELS = b'"outcome":"ticked"', b'"cancels"'
+ITEM_AND_OUTCOME = re.compile(rb'\{"item":"[^"\\]*","outcome":"[^"\\]*"')
+content_of, seal_of = itemgetter(slice(None, -CRC)), itemgetter(slice(-CRC, None))
 time_of = itemgetter(slice(-CRC - len(A_TIME) - 1, -CRC - 1))
+said_in = itemgetter(slice(None, len(FORM_1) - STAMP))  # all but id, time and seal
 
 
 def line(event: dict) -> bytes:
@@ -30,7 +32,12 @@ def line(event: dict) -> bytes:
 
 def whole(data: bytes) -> tuple[list[bytes], int]:
     """The lines of a file whose seal is right, and how many are damaged; those are searched for whole events."""
-    lines = data.replace(b"\r\n", b"\n").split(b"\n")
+    lines = (data.replace(b"\r\n", b"\n") if b"\r" in data else data).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    seals = (SEAL * len(lines)) % tuple(map(crc32, map(content_of, lines)))
+    if seals == b"".join(map(seal_of, lines)):  # nearly always; one comparison is far quicker than one for each line
+        return lines, 0
     right = [text[-CRC:] == SEAL % crc32(text[:-CRC]) for text in lines]
     good = [*compress(lines, right)]
     damaged = [text for text in compress(lines, map(not_, right)) if text]
@@ -39,21 +46,32 @@ def whole(data: bytes) -> tuple[list[bytes], int]:
     return good, len(damaged)
 
 
-def newest(lines: Iterable[bytes], before: str) -> Iterable[bytes]:
+def distinct(lines: list[bytes], before: str) -> list[bytes]:
+    """The lines of a file without those that a later one repeats to the letter, as most do; `before` as in `newest`."""
+    times, ahead = [*map(time_of, lines)], []
+    if times != sorted(times) or times[-1:] >= [before.encode()]:
+        lines, ahead = _believed(lines, before)
+    last = dict(zip(map(said_in, lines), lines, strict=True))
+    if not all(said.endswith(FORM_1) and TICKED not in said for said in last):
+        last = {(said_in(text) if _alike(text) else text): text for text in lines}
+    return [*last.values(), *ahead]
+
+
+def newest(lines: list[bytes], before: str) -> list[bytes]:
     """Those lines that can decide an outcome: of all that say the same of an item, the last in time.
 
     Args:
         before: a time; lines that claim to be later are all kept, for their times decide nothing.
     """
+    lines, ahead = _believed(lines, before)
+    return [*{_subject(text): text for text in lines}.values(), *ahead]
+
+
+def _believed(lines: list[bytes], before: str) -> tuple[list[bytes], list[bytes]]:
+    """Lines in the order of time, and those that claim to be later than they can be."""
     lines = sorted(lines, key=time_of)
     start = bisect_left(lines, before.encode(), key=time_of)
-    lines, ahead = lines[:start], lines[start:]
-    # Quick, and right where all are as this version writes them and no tick is among them that one may take back.
-    subjects = [text[: text.find(b'"', text.find(OUTCOME) + len(OUTCOME)) + 1] for text in lines]
-    forms = {text[-STAMP : len(FORM_1) - STAMP] for text in lines}
-    if not (forms <= {FORM_1} and all(map(ITEM_AND_OUTCOME.fullmatch, set(subjects)))):
-        subjects = map(_subject, lines)
-    return [*dict(zip(subjects, lines, strict=True)).values(), *ahead]
+    return lines[:start], lines[start:]
 
 
 def parse(lines: Iterable[bytes]) -> tuple[list[dict], int]:
@@ -127,8 +145,12 @@ def _search(text: bytes) -> list[bytes]:
     return found
 
 
+def _alike(text: bytes) -> bool:
+    """Whether a line that says the same at another time can stand for this one."""
+    return text[-STAMP : len(FORM_1) - STAMP] == FORM_1 and TICKED not in text
+
+
 def _subject(text: bytes) -> bytes:
     """What a line is about: its item and outcome; where that is not certain at a glance, the line itself."""
     match = ITEM_AND_OUTCOME.match(text)
-    plain = text[-STAMP : len(FORM_1) - STAMP] == FORM_1 and CANCELS not in text
-    return match[0] if match and plain else text
+    return match[0] if match and CANCELS not in text and _alike(text) else text
