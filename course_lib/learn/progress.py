@@ -16,7 +16,7 @@ from pathlib import Path
 from course_lib.errors import CourseError
 from course_lib.folders import progress_folder, write_whole
 from course_lib.learn.durable import append, sync, sync_folders
-from course_lib.learn.records import FORM, decode, distinct, is_event, line, newest, once, parse, uncancelled, whole
+from course_lib.learn.records import FORM, decisive, decode, is_event, line, newest, once, parse, uncancelled, whole
 from course_lib.said import clip
 
 DONE = frozenset({"correct", "passed", "run", "ticked", "done"})  # once reached, an item stays so
@@ -30,13 +30,12 @@ class Progress:
     Args:
         folder: made when the first event is recorded.
 
-    .damaged, .newer and .unreadable count, after a read: damaged lines, events of a later version of the course, and
-    files that could not be opened. Nothing of these is ever raised.
+    .unreadable counts the files that could not be opened at the last read. Trouble of that kind is never raised.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(os.path.abspath(folder))
-        self.damaged = self.newer = self.unreadable = 0
+        self.unreadable = 0
         self._locks: dict[int, threading.Lock] = {}  # by process: a fork copies a lock that nobody will ever release
         self._pid = 0
         self._name = ""
@@ -77,7 +76,7 @@ class Progress:
         Raises:
             CourseError: as `record`.
         """
-        events = uncancelled(self._read(every=False))
+        events = uncancelled(self._read())
         ticks = [event["id"] for event in events if event["item"] == item and event["outcome"] == "ticked"]
         return self.record(item, "unticked", cancels=ticks)
 
@@ -92,7 +91,7 @@ class Progress:
         """
         best: dict[str, tuple[tuple, dict]] = {}
         limit = _tomorrow()
-        for event in uncancelled(self._read(every=False)):
+        for event in uncancelled(self._read()):
             time = event["t"] if event["t"] < limit else ""
             self._last = max(self._last, time)
             rank = (event["outcome"].casefold() in DONE, time, event["outcome"], event["id"])
@@ -102,17 +101,26 @@ class Progress:
 
     def events(self) -> list[dict]:
         """Every intact event once, in the order of time."""
-        return sorted(once(self._read(every=True)), key=lambda e: (e["t"], e["id"], e["item"], e["outcome"]))
+        return sorted(once(self._examine()[0]), key=lambda e: (e["t"], e["id"], e["item"], e["outcome"]))
+
+    @property
+    def damaged(self) -> int:
+        """How many lines are no whole event. Reads every line of every file, as `state` need not."""
+        return self._examine()[1]
+
+    @property
+    def newer(self) -> int:
+        """How many events are of a later version of the course; reads every line."""
+        return sum(event["v"] > FORM for event in self._examine()[0])
 
     def troubles(self) -> list[str]:
-        """One sentence for each kind of trouble that the last read met; empty = none."""
-        said = []
-        if self.damaged:
-            said.append(f"{_count(self.damaged, 'line')} damaged; every whole record is counted.")
-        if self.newer:
-            said.append(
-                f"{_count(self.newer, 'record')} of a newer version of the course; update it to see them whole."
-            )
+        """One sentence for each kind of trouble; empty = none. Reads every line."""
+        events, damaged = self._examine()
+        newer, said = sum(event["v"] > FORM for event in events), []
+        if damaged:
+            said.append(f"{_count(damaged, 'line')} damaged; every whole record is counted.")
+        if newer:
+            said.append(f"{_count(newer, 'record')} of a newer version of the course; update it to see them whole.")
         if self.unreadable:
             said.append(f"{_count(self.unreadable, 'file')} unreadable: allow reading in {self._where()}.")
         if self._pending:
@@ -139,10 +147,25 @@ class Progress:
         append(self.folder / self._name, b"\n" + data if torn else data)
         self._torn = False
 
-    def _read(self, every: bool) -> list[dict]:
-        """The intact events: every one, or those that can decide an outcome."""
-        pending, lines, limit = list(self._pending), [], _tomorrow()
-        self.damaged = self.unreadable = 0
+    def _read(self) -> list[dict]:
+        """The intact events that can decide an outcome."""
+        pending, limit = list(self._pending), _tomorrow()
+        lines = [text for data in self._data() for text in decisive(data, limit)]
+        return parse(newest(lines, limit))[0] + pending
+
+    def _examine(self) -> tuple[list[dict], int]:
+        """Every intact event, and how many lines hold none."""
+        pending, lines, damaged = list(self._pending), [], 0
+        for data in self._data():
+            good, bad = whole(data)
+            lines += good
+            damaged += bad
+        events, broken = parse(lines)
+        return events + pending, damaged + broken
+
+    def _data(self) -> Iterable[bytes]:
+        """What is in each file that can be read."""
+        self.unreadable = 0
         for path in self._files():
             try:
                 data = path.read_bytes() if path.is_file() else None  # a pipe would be waited for
@@ -150,15 +173,8 @@ class Progress:
                 data = None
             if data is None:
                 self.unreadable += 1
-                continue
-            good, damaged = whole(data)
-            lines += good if every else distinct(good, limit)
-            self.damaged += damaged
-        events, broken = parse(lines if every else newest(lines, limit))
-        events += pending
-        self.damaged += broken
-        self.newer = sum(event["v"] > FORM for event in events)
-        return events
+            else:
+                yield data
 
     def _files(self) -> list[Path]:
         try:

@@ -14,6 +14,7 @@ A_TIME = "2026-11-22T08:40:12.123456Z"
 SEAL = b',"crc":"%08x"}'
 CRC = len(SEAL % 0)
 STAMP = len(f',"v":1,"id":"0123456789abcdef","t":"{A_TIME}"') + CRC
+ROUNDS = 3  # in which damaged lines are set aside; where that is not enough each line is looked at
 AT_ONCE = 500  # seals compared in one go, which is far quicker than one by one
 FORM_1 = b',"v":1,"id":"'
 START, END = b'{"item":', re.compile(rb',"crc":"[0-9a-f]{8}"\}')
@@ -33,9 +34,7 @@ def line(event: dict) -> bytes:
 
 def whole(data: bytes) -> tuple[list[bytes], int]:
     """The lines of a file whose seal is right, and how many are damaged; those are searched for whole events."""
-    lines = (data.replace(b"\r\n", b"\n") if b"\r" in data else data).split(b"\n")
-    if not lines[-1]:
-        lines.pop()
+    lines = _lines(data)
     good, damaged = [], []
     for start in range(0, len(lines), AT_ONCE):
         some = lines[start : start + AT_ONCE]
@@ -50,8 +49,30 @@ def whole(data: bytes) -> tuple[list[bytes], int]:
     return good, len(damaged)
 
 
-def distinct(lines: list[bytes], before: str) -> list[bytes]:
-    """The lines of a file without those that a later one repeats to the letter, as most do; `before` as in `newest`."""
+def _lines(data: bytes) -> list[bytes]:
+    lines = (data.replace(b"\r\n", b"\n") if b"\r" in data else data).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def decisive(data: bytes, before: str) -> list[bytes]:
+    """Whole lines of a file without those that a later one repeats to the letter, as most do; only these are looked at.
+
+    Args:
+        before: a time; lines that claim to be later are all kept, for their times decide nothing.
+    """
+    lines = _lines(data)
+    for _ in range(ROUNDS):
+        last = _distinct(lines, before)
+        bad = {text for text in last if text[-CRC:] != SEAL % crc32(text[:-CRC])}
+        if not bad:
+            return last
+        lines = [text for text in lines if text not in bad] + [event for text in bad for event in _search(text)]
+    return _distinct(whole(data)[0], before)
+
+
+def _distinct(lines: list[bytes], before: str) -> list[bytes]:
     times, ahead = [*map(time_of, lines)], []
     if times != sorted(times) or times[-1:] >= [before.encode()]:
         lines, ahead = _believed(lines, before)
