@@ -62,14 +62,17 @@ def decisive(data: bytes, before: str) -> list[bytes]:
     Args:
         before: a time; lines that claim to be later are all kept, for their times decide nothing.
     """
-    lines = _lines(data)
+    lines, found = _lines(data), []
     for _ in range(ROUNDS):
         last = _distinct(lines, before)
         bad = {text for text in last if text[-CRC:] != SEAL % crc32(text[:-CRC])}
+        found += [text for text in last if text not in bad]
         if not bad:
-            return last
-        lines = [text for text in lines if text not in bad] + [event for text in bad for event in _search(text)]
-    return _distinct(whole(data)[0], before)
+            return found
+        said = set(map(said_in, bad))  # an earlier line that says the same may be whole
+        lines = [text for text in lines if said_in(text) in said and text not in bad]
+        lines += [event for text in bad for event in _search(text)]
+    return found + _distinct(whole(data)[0], before)
 
 
 def _distinct(lines: list[bytes], before: str) -> list[bytes]:
