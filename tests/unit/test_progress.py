@@ -637,7 +637,7 @@ def quickest(folder):
 
 
 @pytest.mark.alone
-def test_100_000_events_open_in_200_ms_and_with_damage_in_250(tmp_path):
+def test_100_000_events_open_in_200_ms_and_damage_costs_little_more(tmp_path):
     hundred_thousand(tmp_path / "progress")
     seconds, damaged = quickest(tmp_path / "progress")
     assert damaged == 0
@@ -648,6 +648,6 @@ def test_100_000_events_open_in_200_ms_and_with_damage_in_250(tmp_path):
         for at in rng.sample(range(len(data)), 5):
             data[at] ^= 4
         path.write_bytes(data)
-    seconds, damaged = quickest(tmp_path / "progress")
+    with_damage, damaged = quickest(tmp_path / "progress")
     assert damaged > 30
-    assert seconds < 0.25
+    assert with_damage < 2.5 * seconds
