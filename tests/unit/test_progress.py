@@ -651,3 +651,18 @@ def test_100_000_events_open_in_200_ms_and_damage_costs_little_more(tmp_path):
     with_damage, damaged = quickest(tmp_path / "progress")
     assert damaged > 30
     assert with_damage < 2.5 * seconds
+
+
+def test_with_any_damage_the_state_is_the_fold_of_the_intact_events(tmp_path):
+    rng = random.Random(1)
+    for trial in range(60):
+        items, outcomes = ["104.1", "104.2", "path"], ["correct", "not yet", "quick", "deep", "ticked"]
+        events = [event(rng.choice(items), rng.choice(outcomes), i) for i in range(40)]
+        data = bytearray(b"".join(map(line, events)))
+        for at in rng.sample(range(len(data)), rng.choice([1, 5, 30])):
+            data[at] ^= 1 << rng.randrange(8)
+        kept, whole_ones = Progress(tmp_path / f"{trial}"), Progress(tmp_path / f"{trial}-intact")
+        kept.folder.mkdir()
+        (kept.folder / "x.jsonl").write_bytes(data)
+        whole_ones.add(kept.events())
+        assert kept.state() == whole_ones.state()
