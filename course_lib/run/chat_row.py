@@ -4,7 +4,7 @@ import codecs
 import json
 import math
 from functools import lru_cache
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 import pydantic
 from typing_extensions import TypedDict
@@ -25,6 +25,8 @@ class Record(TypedDict):
 
 
 RECORD = pydantic.TypeAdapter(Record)
+OBJECT = pydantic.TypeAdapter(dict[str, Any], config=pydantic.ConfigDict(strict=True))
+NEEDS = "messages, or prompt and completion"
 
 
 class Fault(Exception):
@@ -35,12 +37,12 @@ class Fault(Exception):
         self.kind, self.path, self.reason = kind, path, reason
 
 
-def from_json(line: bytes) -> dict:
-    """The object on one line of JSON, types of its messages checked. Raises Fault."""
+def from_json(line: bytes, adapter: pydantic.TypeAdapter = RECORD, needs: str = NEEDS) -> dict:
+    """The object on one line of JSON, types checked as far as `adapter` does. Raises Fault."""
     if len(line) > LIMIT:
         raise too_long(line)
     try:
-        return RECORD.validate_json(line)
+        return adapter.validate_json(line)
     except pydantic.ValidationError as error:
         if line.startswith(codecs.BOM_UTF8):
             reason = "starts with a byte order mark; was the file joined from several?"
@@ -49,18 +51,18 @@ def from_json(line: bytes) -> dict:
         if b"\0" in line:
             reason = f"byte {line.index(0) + 1} is a NUL character; remove it"
             raise Fault("NUL character", "", reason) from None
-        raise _type_fault(error) from None
+        raise type_fault(error, needs=needs) from None
 
 
-def from_table(record: dict, raw: bytes) -> dict:
-    """The row of a table, types of its messages checked; `raw` is how it stood in the file. Raises Fault."""
+def from_table(record: dict, raw: bytes, adapter: pydantic.TypeAdapter = RECORD, needs: str = NEEDS) -> dict:
+    """The row of a table, types checked as far as `adapter` does; `raw` is how it stood in the file. Raises Fault."""
     if len(raw) > LIMIT:
         raise too_long(raw)
     _check_utf8(raw)
     try:
-        return RECORD.validate_python(record)
+        return adapter.validate_python(record)
     except pydantic.ValidationError as error:
-        raise _type_fault(error) from None
+        raise type_fault(error, needs=needs) from None
 
 
 def to_messages(record: dict) -> tuple[list[dict], list[str]]:
@@ -77,19 +79,21 @@ def to_messages(record: dict) -> tuple[list[dict], list[str]]:
         ]
         extra = [key for key in record if key not in paths]
     else:
-        raise Fault("missing key", "messages", "is missing; a row needs messages, or prompt and completion")
+        raise Fault("missing key", "messages", f"is missing; a row needs {NEEDS}")
     for key in extra:
-        _check_finite(record[key], key)
+        check_finite(record[key], key)
     for i, message in enumerate(messages):
         content = message["content"]
         if not isinstance(content, str) or not content or content.isspace() or "\0" in content:
             path = paths[i] if paths else f"messages.{i}.content"
-            raise _content_fault(content, path, missing=paths is not None and path not in record)
+            if paths and path not in record:
+                raise Fault("missing key", path, "is missing; a row needs both prompt and completion")
+            raise content_fault(content, path)
         if len(message) > 2:
-            _check_finite(message, f"messages.{i}")
+            check_finite(message, f"messages.{i}")
             extra += [f"messages.{key}" for key in message if key not in ("role", "content")]
             messages[i] = {"role": message["role"], "content": content}
-    if fault := _order_fault(tuple([message["role"] for message in messages])):
+    if fault := order_fault(tuple([message["role"] for message in messages])):
         raise Fault(*fault)
     return messages, extra
 
@@ -111,16 +115,18 @@ def _check_utf8(raw: bytes) -> None:
         raise Fault("not UTF-8", "", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
 
 
-def _check_finite(value: object, path: str) -> None:
+def check_finite(value: object, path: str) -> None:
+    """Raise Fault for NaN or Infinity anywhere in a value that is left out."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:
         raise Fault("NaN", path, "holds NaN or Infinity, which JSON does not have; use null") from None
 
 
-def _type_fault(error: pydantic.ValidationError) -> Fault:
+def type_fault(error: pydantic.ValidationError, place: tuple[str, ...] = (), needs: str = NEEDS) -> Fault:
+    """What pydantic found first, in words; `place` is where the checked value stands in its row."""
     first = error.errors(include_url=False)[0]
-    path, value = ".".join(map(str, first["loc"])), first["input"]
+    path, value = ".".join(map(str, (*place, *first["loc"]))), first["input"]
     if first["type"] == "json_invalid":
         return Fault("broken JSON", "", "is not JSON: " + first["ctx"]["error"].replace("line 1 ", ""))
     if first["type"] == "missing":
@@ -130,14 +136,19 @@ def _type_fault(error: pydantic.ValidationError) -> Fault:
     if first["type"] == "literal_error":
         return Fault("bad role", path, f"is {quote(value)}; must be system, user or assistant")
     if not path:
-        return Fault("no object", "", f"is {_kind(value)}; must be an object with messages, or prompt and completion")
+        return Fault("no object", "", f"is {_kind(value)}; must be an object with {needs}")
     wanted = {"list_type": "a list of messages", "string_type": "text"}.get(first["type"], "an object")
     return Fault("wrong type", path, f"is {_kind(value)}; must be {wanted}")
 
 
-def _content_fault(content: object, path: str, missing: bool) -> Fault:
-    if missing:
-        return Fault("missing key", path, "is missing; a row needs both prompt and completion")
+def check_content(content: object, path: str) -> None:
+    """Raise Fault unless this is a text with something in it."""
+    if not isinstance(content, str) or not content or content.isspace() or "\0" in content:
+        raise content_fault(content, path)
+
+
+def content_fault(content: object, path: str) -> Fault:
+    """Why this is no text with something in it."""
     if not isinstance(content, str):
         return Fault("wrong type", path, f"is {_kind(content)}; must be text")
     if "\0" in content:
@@ -146,20 +157,20 @@ def _content_fault(content: object, path: str, missing: bool) -> Fault:
 
 
 @lru_cache(1024)
-def _order_fault(roles: tuple[str, ...]) -> tuple[str, str, str] | None:
+def order_fault(roles: tuple[str, ...], path: str = "messages") -> tuple[str, str, str] | None:
     """What breaks the order "system (or not), then user and assistant in turn", as (kind, path, reason)."""
     start = int(roles[:1] == ("system",))
     for i, role in enumerate(roles[start:], start):
         if role != ("user", "assistant")[(i - start) % 2]:
             if role == "system":
-                return "bad order", f"messages.{i}.role", "is system; only the first message may be"
+                return "bad order", f"{path}.{i}.role", "is system; only the first message may be"
             if i == start:
-                return "bad order", f"messages.{i}.role", "is assistant; a user message must come first"
-            return "repeated role", f"messages.{i}.role", f"is {role} twice in a row; user and assistant take turns"
+                return "bad order", f"{path}.{i}.role", "is assistant; a user message must come first"
+            return "repeated role", f"{path}.{i}.role", f"is {role} twice in a row; user and assistant take turns"
     if len(roles) == start:
-        return "no answer", "messages", "has no user and assistant message"
+        return "no answer", path, "has no user and assistant message"
     if roles[-1] == "user":
-        return "no answer", f"messages.{len(roles) - 1}.role", "is user; the last message must be the assistant's"
+        return "no answer", f"{path}.{len(roles) - 1}.role", "is user; the last message must be the assistant's"
     return None
 
 

@@ -2,41 +2,44 @@
 
 import json
 import os
-import random
-import re
-from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
-
 from course_lib.errors import CourseError
+from course_lib.folders import write_whole
 from course_lib.run.chat_row import quote
 from course_lib.run.dates import NOTICE as DATES_NOTICE
 from course_lib.run.dates import dates
+from course_lib.run.forms import FORMS, FormName
+from course_lib.run.licence_texts import NOTICE as LICENCE_TEXTS_NOTICE
+from course_lib.run.licence_texts import licence_texts
 from course_lib.run.licences import NOTICE as LICENCES_NOTICE
 from course_lib.run.licences import licences
+from course_lib.run.mail_pairs import NOTICE as MAIL_PAIRS_NOTICE
+from course_lib.run.mail_pairs import mail_pairs
 from course_lib.run.mails import mails
+from course_lib.run.near_copies import SHORT, split
+from course_lib.run.python_docs import NOTICE as PYTHON_DOCS_NOTICE
+from course_lib.run.python_docs import python_docs
+from course_lib.run.row_files import form_of, wrong_form
 from course_lib.run.rows import Rows, read, write_rejects
 
-WORD = re.compile(r"\w+")
-SHORT = 5  # words; a text this short is compared by its words too, for it has next to no 3-grams
 LEAST = 10  # rows of one's own file
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Chat rows in three parts, for learning, for choosing settings and for the final score."""
+    """Rows of one form in three parts, for learning, for choosing settings and for the final score."""
 
     name: str
     train: list[dict]
     valid: list[dict]
     test: list[dict]
     notice: str  # name, source, licence: lessons print it
-    answer: Literal["json", "text", "label"]  # what the assistant answers with; the evaluator picks its metrics by it
+    # What the assistant answers with, by which the evaluator picks its metrics; or rows that are no chats.
+    answer: Literal["json", "text", "label", "pair", "plain"]
 
     def write_jsonl(
         self,
@@ -44,13 +47,32 @@ class DataSet:
         part: Literal["train", "valid", "test"] = "train",
         form: Literal["messages", "prompt_completion"] = "messages",
     ) -> Path:
-        """Write one part as JSON lines for other tools: whole chats, or the last answer apart from what came before."""
+        """Write one part as JSON lines, which `load` and other tools read.
+
+        form: of chats, whether the last answer stands apart from what came before; pairs and plain texts have one form.
+
+        Raises CourseError for pairs or plain texts as prompt and completion.
+        """
         rows = getattr(self, part)
         if form == "prompt_completion":
+            if self.answer in ("pair", "plain"):
+                raise CourseError(
+                    f"{self.name} holds {FORMS[self.answer].rows}, not chats: leave form out to write them."
+                )
             rows = [{"prompt": row["messages"][:-1], "completion": row["messages"][-1:]} for row in rows]
-        path = Path(path)
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        return path
+        return write_jsonl(path, rows)
+
+
+def write_jsonl(path: str | os.PathLike, rows: list[dict]) -> Path:
+    """Write rows of any form as JSON lines; makes the folder. Raises CourseError where that cannot be."""
+    path = Path(path).expanduser()
+    try:
+        write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    except OSError as error:
+        raise CourseError(
+            f"The rows could not be written to {path} ({error.strerror}): give a path in a folder with room that you may write to."
+        ) from None
+    return path
 
 
 def load(
@@ -58,133 +80,58 @@ def load(
     n_train: int | None = None,
     seed: int = 0,
     on_reject: Literal["stop", "drop"] = "stop",
+    form: FormName | None = None,
 ) -> DataSet:
-    """The data set "mails", "dates" or "licences", or the reader's own file, split by near-duplicate groups.
+    """A data set of the course, or the reader's own file, split by near-duplicate groups.
+
+    Chats: "mails", "dates", "licences". Preference pairs: "mail-pairs". Plain texts: "licence-texts", "python-docs".
 
     Args:
         name_or_path: a name, or a file that `rows.read` reads.
-        n_train: training rows, at most; default 96 mails, 400 dates, 1,000 licences, or all of one's own file.
+        n_train: training rows, at most; default 400 dates, 1,000 licences, 96 of the other sets, or all of one's own file.
             The valid and test rows do not depend on it.
         seed: draws and splits; the same seed gives the same rows.
         on_reject: "stop" raises when rows of the file cannot be used, "drop" goes on without them.
+        form: "chat", "pair" or "plain" refuses rows of another form; None takes a file's form from its first good row.
 
-    Raises CourseError for an unknown name, a file that cannot be read, rejected rows, fewer than 10 good rows, or rows
-    that are all near copies of each other.
+    Raises CourseError for an unknown name, another form, a file that cannot be read, rejected rows, fewer than 10 good
+    rows, or rows that are all near copies of each other.
     """
     if n_train is not None and n_train < 1:
         raise CourseError(f"n_train is {n_train}; training needs at least 1 row.")
     if on_reject not in ("stop", "drop"):
         raise CourseError(f'on_reject is {quote(on_reject)}; choose "stop" or "drop".')
-    check_name(name_or_path)
-    if str(name_or_path) in NAMED:
-        return NAMED[str(name_or_path)](n_train, seed)
-    return _own(Path(name_or_path).expanduser(), n_train, seed, on_reject)
+    check_name(name_or_path, form)
+    for named in NAMED.values():
+        if str(name_or_path) in named:
+            return named[str(name_or_path)](n_train, seed)
+    return _own(Path(name_or_path).expanduser(), n_train, seed, on_reject, form)
 
 
-def check_name(name_or_path: str | os.PathLike) -> None:
-    """Raise CourseError when this is neither a data set of the course nor a file; reads nothing."""
-    if str(name_or_path) not in NAMED and not Path(name_or_path).expanduser().exists():
+def check_name(name_or_path: str | os.PathLike, form: FormName | None = "chat") -> None:
+    """Raise CourseError when this is no data set of the course and no file, or one of another form than `form`.
+
+    Of a file no more than its first rows are read.
+    """
+    if form is not None and form not in FORMS:
+        raise CourseError(f"form is {quote(form)}; choose one of {', '.join(FORMS)}.")
+    name, file = str(name_or_path), Path(name_or_path).expanduser()
+    offered = [name for of, named in NAMED.items() if form in (of, None) for name in named]
+    if name in offered:
+        return
+    *others, last = offered
+    a_name = f"{', '.join(others)} or {last}" if others else last
+    for other, named in NAMED.items():
+        if name in named:
+            raise CourseError(
+                f"{name} holds {FORMS[other].rows}, not {FORMS[form].rows}: name a file of {FORMS[form].rows}, or {a_name}."
+            )
+    if not file.exists():
         raise CourseError(
-            f"There is no data set and no file {quote(str(name_or_path))}: name a file, or one of {', '.join(NAMED)}."
+            f"There is no data set and no file {quote(name)}: name a file, or one of {', '.join(offered)}."
         )
-
-
-def split(
-    rows: list[dict], seed: int, parts: tuple[float, float, float] = (0.8, 0.1, 0.1)
-) -> tuple[list[dict], list[dict], list[dict]]:
-    """(train, valid, test): shares `parts` of the rows, whole near-duplicate groups in one part, in shuffled order.
-
-    Rows are compared by what the user says. A group too large for valid or test goes to train, so these two may come
-    out a little smaller. Source: of 300 licence notices drawn at random, 103 had a near copy in the rest.
-
-    Raises CourseError when there are fewer than three groups.
-    """
-    members = defaultdict(list)
-    for row, group in zip(rows, near_duplicate_groups(_questions(rows)), strict=True):
-        members[group].append(row)
-    if len(members) < 3:
-        raise CourseError(
-            f"The {len(rows)} rows ask only {len(members)} different question(s), near copies counted as one; "
-            "at least 3 are needed to hold some out, so add more varied rows."
-        )
-    rng = random.Random(seed)
-    groups = list(members.values())
-    rng.shuffle(groups)
-    test, groups = _take(groups, round(parts[2] * len(rows)), leave=2)
-    valid, groups = _take(groups, round(parts[1] * len(rows)), leave=1)
-    train = [row for group in groups for row in group]
-    for part in (train, valid, test):
-        rng.shuffle(part)
-    return train, valid, test
-
-
-def near_duplicate_groups(texts: list[str], threshold: float = 0.7) -> list[int]:
-    """A group number for each text: texts joined, directly or through others, by a Jaccard similarity > `threshold`.
-
-    Similarity is that of the sets of word 3-grams; for two texts of at most 5 words, of the sets of words as well.
-    It is exact: no pair is left out. Case and punctuation do not count. Where a script puts no spaces between words,
-    only exact copies are found.
-    """
-    words = [tuple(WORD.findall(text.lower())) or (text,) for text in texts]
-    number = {key: i for i, key in enumerate(dict.fromkeys(words))}
-    unique = list(number)
-    short = np.array([i for i, key in enumerate(unique) if len(key) <= SHORT], dtype=int)
-    pairs = _similar([set(zip(key, key[1:], key[2:], strict=False)) for key in unique], threshold)
-    pairs = np.hstack([pairs, short[_similar([set(unique[i]) for i in short], threshold)]])
-    links = sparse.coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), shape=(len(unique), len(unique)))
-    group = connected_components(links, directed=False)[1]
-    return [int(group[number[key]]) for key in words]
-
-
-def _similar(sets: list[set], threshold: float) -> np.ndarray:
-    """Pairs (2, n) of the sets whose Jaccard similarity is above the threshold, each set paired with itself as well."""
-    column, columns, ends = {}, [], [0]
-    for items in sets:
-        columns += [column.setdefault(item, len(column)) for item in items]
-        ends.append(len(columns))
-    has = sparse.csr_matrix((np.ones(len(columns), dtype=np.int32), columns, ends), shape=(len(sets), len(column)))
-    size, transposed, found = has.getnnz(axis=1), has.T.tocsr(), [np.empty((2, 0), dtype=int)]
-    for start in range(0, len(sets), 500):
-        shared = (has[start : start + 500] @ transposed).tocoo()
-        left, right = shared.row + start, shared.col
-        near = shared.data > threshold * (size[left] + size[right] - shared.data)
-        found.append(np.stack([left[near], right[near]]))
-    return np.hstack(found)
-
-
-def _take(groups: list[list], room: int, leave: int) -> tuple[list, list[list]]:
-    """Rows of the groups that fit into `room` (the smallest always does), and the other groups, at least `leave`."""
-    room = max(room, min(map(len, groups)))
-    taken, rest = [], []
-    for i, group in enumerate(groups):
-        if len(taken) + len(group) <= room and len(rest) + len(groups) - i > leave:
-            taken += group
-        else:
-            rest.append(group)
-    return taken, rest
-
-
-def _questions(rows: list[dict]) -> list[str]:
-    """What the user says in each row, without the opening and the ending that nine of ten rows share.
-
-    An instruction repeated in every prompt would make all rows near copies of each other.
-    """
-    words = [" ".join(m["content"] for m in row["messages"] if m["role"] == "user").split() for row in rows]
-    for _ in ("opening", "ending"):
-        shared = _shared_opening(words)
-        words = [(text[len(shared) :] if text[: len(shared)] == shared else text)[::-1] for text in words]
-    return [" ".join(text) for text in words]
-
-
-def _shared_opening(texts: list[list[str]]) -> list[str]:
-    shared, same = [], texts
-    while nexts := Counter(text[len(shared)] for text in same if len(text) > len(shared)):
-        word, n = nexts.most_common(1)[0]
-        if n < 0.9 * len(texts):
-            break
-        same = [text for text in same if text[len(shared) : len(shared) + 1] == [word]]
-        shared.append(word)
-    return shared
+    if form and (other := form_of(file)) not in (form, None):
+        raise wrong_form(file.name, other, form)
 
 
 def _mails(n_train: int | None, seed: int) -> DataSet:
@@ -207,8 +154,25 @@ def _licences(n_train: int | None, seed: int) -> DataSet:
     return DataSet("licences", train[: n_train or 1000], valid[:48], test[:200], LICENCES_NOTICE, "label")
 
 
-def _own(path: Path, n_train: int | None, seed: int, on_reject: str) -> DataSet:
-    found = read(path)
+def _mail_pairs(n_train: int | None, seed: int) -> DataSet:
+    train = mail_pairs(n_train or 96, "train", seed)
+    valid = [row for row in mail_pairs(16, "train", -1 - seed) if row not in train]
+    return DataSet("mail-pairs", train, valid, mail_pairs(48, "test", seed), MAIL_PAIRS_NOTICE, "pair")
+
+
+def _texts(name: str, rows: Callable[[], list[dict]], notice: str) -> Callable[[int | None, int], DataSet]:
+    def texts(n_train: int | None, seed: int) -> DataSet:
+        found = rows()
+        parts = split([{"text": row["text"]} for row in found], seed, groups=[row["source"] for row in found])
+        train, valid, test = (part[:n] for part, n in zip(parts, (n_train or 96, 16, 48), strict=True))
+        return DataSet(name, train, valid, test, notice, "plain")
+
+    return texts
+
+
+def _own(path: Path, n_train: int | None, seed: int, on_reject: str, form: FormName | None) -> DataSet:
+    form = form or form_of(path)
+    found = read(path, form)
     if found.rejects and on_reject == "stop":
         raise CourseError(_rejected(found))
     if len(found.rows) < LEAST:
@@ -221,7 +185,9 @@ def _own(path: Path, n_train: int | None, seed: int, on_reject: str) -> DataSet:
     if found.rejects:
         notice += f", {len(found.rejects):,} rejected rows left out"
     notice += ".\nSource and licence: yours to know; check that you may train on it before you share a model."
-    return DataSet(path.name, train[:n_train], valid, test, notice, _answer(found.rows))
+    return DataSet(
+        path.name, train[:n_train], valid, test, notice, _answer(found.rows) if form in ("chat", None) else form
+    )
 
 
 def _rejected(found: Rows) -> str:
@@ -254,4 +220,11 @@ def _is_json_object(text: str) -> bool:
         return False
 
 
-NAMED = {"mails": _mails, "dates": _dates, "licences": _licences}
+NAMED = {
+    "chat": {"mails": _mails, "dates": _dates, "licences": _licences},
+    "pair": {"mail-pairs": _mail_pairs},
+    "plain": {
+        "licence-texts": _texts("licence-texts", licence_texts, LICENCE_TEXTS_NOTICE),
+        "python-docs": _texts("python-docs", python_docs, PYTHON_DOCS_NOTICE),
+    },
+}

@@ -1,4 +1,4 @@
-"""Answers from a chat model: greedy, in batches, with the prompt part that all rows share computed once."""
+"""Answers from a chat model: greedy or drawn, in batches, with the prompt part that all rows share computed once."""
 
 from itertools import groupby
 
@@ -12,9 +12,18 @@ from course_lib.run.step import WORTH_SHARING
 
 @torch.inference_mode()
 def answers(
-    model, tokenizer, rows: list[dict], max_new_tokens: int = 64, batch: int = 32, what: str = "answering"
+    model,
+    tokenizer,
+    rows: list[dict],
+    max_new_tokens: int = 64,
+    batch: int = 32,
+    what: str = "answering",
+    temperature: float = 0.0,
 ) -> list[str]:
-    """What the model says after each row's prompt, the most likely token each time, up to its end-of-turn token.
+    """What the model says after each row's prompt, up to its end-of-turn token.
+
+    temperature: 0 = the most likely token each time; else tokens are drawn by torch's random numbers, from the
+    probabilities that the logits divided by it have.
 
     Prompts of near-equal length are answered together; padding stands between the shared part and the rest. With learned
     virtual tokens only prompts of equal length meet: PEFT drops position ids there, so padding would move the prompt away.
@@ -24,7 +33,7 @@ def answers(
     said: dict[int, str] = {}
     bar = tqdm(total=len(rows), unit="row", desc=what)
     for chosen in _batches(by_length, batch, lambda i: len(prompts[i]) if _has_virtual_tokens(model) else 0):
-        tokens = _continue(model, tokenizer, [prompts[i] for i in chosen], max_new_tokens)
+        tokens = _continue(model, tokenizer, [prompts[i] for i in chosen], max_new_tokens, temperature)
         said |= dict(zip(chosen, tokenizer.batch_decode(tokens, skip_special_tokens=True), strict=True))
         bar.update(len(chosen))
     bar.close()
@@ -41,7 +50,7 @@ def _has_virtual_tokens(model) -> bool:
     return hasattr(model, "active_peft_config") and model.active_peft_config.is_prompt_learning
 
 
-def _continue(model, tokenizer, prompts: list[list[int]], max_new_tokens: int) -> torch.Tensor:
+def _continue(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, temperature: float) -> torch.Tensor:
     """New tokens (batch, new) for prompts of token numbers."""
     shared = min(common_prefix(prompts), min(map(len, prompts)) - 1)
     if shared < WORTH_SHARING or _has_virtual_tokens(model):
@@ -65,7 +74,8 @@ def _continue(model, tokenizer, prompts: list[list[int]], max_new_tokens: int) -
         attention_mask=mask,
         past_key_values=cache,
         max_new_tokens=max_new_tokens,
-        do_sample=False,
+        do_sample=temperature > 0,
+        **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
         pad_token_id=tokenizer.pad_token_id,
     )
     return out[:, -(out.shape[1] - width) :] if out.shape[1] > width else out[:, :0]

@@ -1,15 +1,12 @@
 """Licence notices from real source code, and the kind of licence that each one names, as ScanCode's curators saw it."""
 
-import contextlib
-import json
-import os
 import re
 import zipfile
 
 import yaml
 
-from course_lib.run.assets import ASSETS, home, wheel
-from course_lib.run.rows import read
+from course_lib.run.assets import ASSETS, wheel
+from course_lib.run.cache import cached
 
 LABELS = {  # by ScanCode's category; rules of its other categories (patent licence, unstated ...) are left out
     "Permissive": "permissive",
@@ -38,17 +35,12 @@ def licences() -> list[dict]:
 
     Read once from the archive and cached as JSON lines. Raises CourseError when the archive cannot be had.
     """
-    cache = home() / "data" / CACHED
-    if cache.exists() and cache.stat().st_size and not (cached := read(cache)).rejects:
-        return cached.rows
+    return cached(CACHED, _read)
+
+
+def _read() -> list[dict]:
     with zipfile.ZipFile(wheel("licence-notices")) as archive:
-        rows = [_row(text, label) for text, label in _labelled(archive).items()]
-    with contextlib.suppress(OSError):  # without the cache the archive is read again, which takes seconds
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        half = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
-        half.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(half, cache)
-    return rows
+        return [_row(text, label) for text, label in _labelled(archive).items()]
 
 
 def _labelled(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -57,12 +49,12 @@ def _labelled(archive: zipfile.ZipFile) -> dict[str, str]:
     label = {}
     for name in names:
         if "/data/licenses/" in name and name.endswith(".LICENSE"):
-            head = yaml.load(_parts(archive, name)[0], LOADER)
+            head = yaml.load(parts(archive, name)[0], LOADER)
             label[head["key"]] = LABELS.get(head["category"])
     found: dict[str, str] = {}
     for name in names:
         if "/data/rules/" in name and name.endswith(".RULE"):
-            head, text = _parts(archive, name)
+            head, text = parts(archive, name)
             text = " ".join(text.replace("{{", "").replace("}}", "").split())
             if len(text.split()) not in WORDS:
                 continue
@@ -73,7 +65,8 @@ def _labelled(archive: zipfile.ZipFile) -> dict[str, str]:
     return {text: kind for text, kind in found.items() if kind}
 
 
-def _parts(archive: zipfile.ZipFile, name: str) -> tuple[str, str]:
+def parts(archive: zipfile.ZipFile, name: str) -> tuple[str, str]:
+    """The YAML head of a file of ScanCode's, and its text."""
     match = FILE.match(archive.read(name).decode("utf-8"))
     return match["head"], match["text"]
 

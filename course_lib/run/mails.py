@@ -243,7 +243,7 @@ def mail(rng: random.Random, half: str, issue: str, wants: str) -> tuple[str, di
     return text, record
 
 
-def mails(n: int, half: str, seed: int = 0) -> list[dict]:
+def mails(n: int, half: str, seed: int | str = 0) -> list[dict]:
     """`n` chat rows: {"messages": [system, user, assistant]}; the assistant's line is the record as JSON.
 
     Each pair of issue and wants comes equally often.

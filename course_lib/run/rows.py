@@ -1,10 +1,7 @@
-"""The reader's own file, read strictly: each row is kept as a chat, or rejected with its place and the reason."""
+"""The reader's own file, read strictly: each row is kept in its one form, or rejected with its place and the reason."""
 
 import base64
-import codecs
-import csv
 import gc
-import io
 import json
 import os
 from collections import Counter
@@ -13,15 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic_core import to_json
-
 from course_lib.errors import CourseError
-from course_lib.run.chat_row import Fault, from_json, from_table, quote, to_messages
+from course_lib.run.chat_row import Fault, quote
+from course_lib.run.forms import FORMS, FormName
+from course_lib.run.row_files import form_of, records, wrong_form
 
 SHOWN = 20  # rejects in the report
-FORMATS = ".jsonl, .ndjson, .json (one object a line), .csv or .parquet"
-
-Found = Iterator[tuple[int, bytes, dict | Fault | None]]  # line, raw bytes, row; None stands for a blank line
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Rows:
     rejects: list[Reject]
     blank: int  # lines that hold nothing; skipped
     duplicates: int  # rows equal to an earlier one; kept
-    ignored: Counter  # key that a chat has no use for -> rows or messages that have it
+    ignored: Counter  # key that the form has no use for -> rows or messages that have it
 
     def place(self, reject: Reject) -> str:
         """Where a reject stands: "file.jsonl:537 messages.2.role", or "file.parquet row 537 messages.2.role"."""
@@ -83,30 +77,38 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 @_no_garbage_collection()
-def read(path: str | os.PathLike) -> Rows:
+def read(path: str | os.PathLike, form: FormName | None = None) -> Rows:
     """Every row of a .jsonl, .ndjson, .json (one object a line), .csv or .parquet file, kept or rejected.
 
-    A row has `messages` (at most one system message, first; then user and assistant in turn, the assistant last), or
-    `prompt` and `completion`, which become messages. Other keys are counted and left out, equal rows counted and kept.
+    form: what the rows have to be. Other keys are counted and left out, equal rows counted and kept.
+        "chat": `messages` (at most one system message, first; then user and assistant in turn, the assistant last), or
+            `prompt` and `completion`, which become messages.
+        "pair": `prompt`, `chosen` and `rejected`, each a text or a list of messages, which they become.
+        "plain": `text`; or a .txt or .md file, whose paragraphs are joined to rows of at least 150 characters.
+        None: as "chat", and rows of another form are rejected one by one.
 
-    Raises CourseError when the file as a whole cannot be read; a bad row is a `Reject`, never an error. Why so strict:
+    Raises CourseError when the file as a whole cannot be read, or holds another form than the one that is asked for; a
+    bad row is a `Reject`, never an error. Why so strict:
     `datasets.load_dataset("json")` loads integer contents, unknown roles and empty texts without a word (see the test).
     """
     path = Path(path)
     rows, rejects, blank, seen, ignored = [], [], 0, set(), Counter()
-    for line, raw, record in _found(path):
+    wanted = FORMS[form or "chat"]
+    if form and (other := form_of(path)) not in (form, None):
+        raise wrong_form(path.name, other, form)
+    for line, raw, record in records(path, form or "chat"):
         if record is None:
             blank += 1
             continue
         try:
             if isinstance(record, Fault):
                 raise record
-            messages, extra = to_messages(record)
+            row, extra = wanted.to_row(record)
         except Fault as fault:
             rejects.append(Reject(path.name, line, fault.path, fault.reason, fault.kind, raw))
             continue
-        rows.append({"messages": messages})
-        seen.add(tuple([m["content"] for m in messages]))  # contents fix the roles: an odd count starts with system
+        rows.append(row)
+        seen.add(wanted.contents(row))  # contents fix the roles: an odd count starts with system
         if extra:
             ignored.update(extra)
     return Rows(path, rows, rejects, blank, len(rows) - len(seen), ignored)
@@ -136,114 +138,3 @@ def write_rejects(rows: Rows, path: str | os.PathLike | None = None) -> Path:
             "give write_rejects a path in a folder that you may write."
         ) from error
     return target
-
-
-def _found(path: Path) -> Found:
-    readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _jsonl, ".csv": _csv}
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        raise CourseError(f"{path} is a folder; give the path of one {FORMATS} file.")
-    if not path.exists():
-        raise CourseError(f"There is no file {path}; check the path.")
-    if suffix not in readers and suffix != ".parquet":
-        raise CourseError(f"{path.name} has the suffix {suffix!r}; save it as {FORMATS}.")
-    try:
-        if path.stat().st_size == 0:
-            raise CourseError(f"{path.name} is empty; put one example on each line.")
-        if suffix == ".parquet":
-            return _parquet(path)
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise CourseError(f"{path.name} could not be read ({error.strerror}); check its permissions.") from error
-    head = data[:8192]
-    if sum(byte < 32 and byte not in b"\t\n\r" for byte in head) > len(head) / 20:
-        raise CourseError(f"{path.name} is not UTF-8 text but binary or UTF-16; save it as {FORMATS} in UTF-8.")
-    if not data.strip():
-        raise CourseError(f"{path.name} holds only blank lines; put one example on each line.")
-    if suffix == ".json" and data.lstrip().startswith(b"["):
-        raise CourseError(f"{path.name} is one JSON list; write each of its items on a line of its own (JSON Lines).")
-    return readers[suffix](path, data)
-
-
-def _jsonl(path: Path, data: bytes) -> Found:
-    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
-        line = line.removesuffix(b"\r")
-        try:
-            yield number, line, from_json(line) if line.strip() else None
-        except Fault as fault:
-            yield number, line, fault
-
-
-def _csv(path: Path, data: bytes) -> Found:
-    taken: list[str] = []  # the physical lines of the record at hand
-
-    def lines() -> Iterator[str]:
-        for line in io.StringIO(data.decode("utf-8", "surrogateescape"), newline="\n"):
-            taken.append(line)
-            yield line
-
-    csv.field_size_limit(2**31 - 1)  # a long row is a reject; the module's own limit would cut it in two
-    reader = csv.reader(lines(), strict=True)  # strict: an open quote must not swallow later rows in silence
-    header = data.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
-    try:
-        names = next(reader)
-    except csv.Error:
-        names = []
-    if not {"prompt", "completion"} <= set(names):
-        raise CourseError(f"{path.name} needs the columns prompt and completion; its first line is {quote(header)}.")
-    while True:
-        taken.clear()
-        start, fault, fields = reader.line_num + 1, None, []
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            fault = Fault("broken CSV", "", f"is not CSV: {error}")
-        raw = "".join(taken).encode("utf-8", "surrogateescape")
-        if fields and len(fields) != len(names):
-            fault = Fault("broken CSV", "", f"has {len(fields)} fields; the first line names {len(names)}")
-        try:
-            record = from_table(dict(zip(names, fields, strict=False)), raw) if fields else None
-        except Fault as error:
-            fault = error
-        yield start, raw, fault or record
-
-
-def _parquet(path: Path) -> Found:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    number = 0
-    try:
-        file = parquet.ParquetFile(path)
-        names = set(file.schema_arrow.names)
-        used = {"messages"} & names or {"prompt", "completion"}
-        if not used <= names:
-            found = quote(", ".join(sorted(names)))
-            raise CourseError(f"{path.name} needs a column messages, or prompt and completion; it has {found}.")
-        unused = dict.fromkeys(names - used)
-        for batch in file.iter_batches(1000, columns=sorted(used)):
-            for i, record in enumerate(_records(batch)):
-                number += 1
-                if record is None:
-                    raw = batch.slice(i, 1).serialize().to_pybytes()
-                    yield number, raw, Fault("not UTF-8", "", "holds text that is not UTF-8")
-                    continue
-                raw = to_json(record, fallback=repr, bytes_mode="base64")
-                try:
-                    yield number, raw, from_table(record | unused, raw)
-                except Fault as fault:
-                    yield number, raw, fault
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise CourseError(f"{path.name} is damaged or no Parquet file; write or download it again.") from error
-
-
-def _records(batch) -> list[dict | None]:
-    """The rows of a record batch; None for one whose text is not UTF-8."""
-    try:
-        return batch.to_pylist()
-    except UnicodeDecodeError:
-        if len(batch) == 1:
-            return [None]
-        return [record for i in range(len(batch)) for record in _records(batch.slice(i, 1))]

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from datetime import date
 
 import pytest
 
 from course_lib.errors import CourseError
-from course_lib.run import data, licences, mails
-from course_lib.run.data import load, near_duplicate_groups, split
+from course_lib.run import data, licence_texts, licences, mail_pairs, mails, python_docs
+from course_lib.run.data import check_name, load
 from course_lib.run.dates import DAYS, LOCALES, dates
+from course_lib.run.near_copies import near_duplicate_groups, split
 
 WORDS = [
     a + b for a in ("ka", "lo", "mi", "nu", "pe", "ri", "so", "tu") for b in ("bar", "den", "fin", "gol", "hut", "jam")
@@ -26,7 +28,8 @@ def chat(question, answer="Yes."):
 
 
 def asked(row):
-    return row["messages"][-2]["content"]
+    """What the user says last; a plain text."""
+    return row["text"] if "text" in row else (row.get("prompt") or row["messages"][:-1])[-1]["content"]
 
 
 def jaccard(a, b):
@@ -122,7 +125,7 @@ def test_one_large_group_stays_in_train():
         split(rows[:51], 0)
 
 
-@pytest.mark.parametrize("name", ["mails", "dates"])
+@pytest.mark.parametrize("name", ["mails", "dates", "mail-pairs"])
 def test_generated_sets_are_disjoint_and_repeatable(name):
     one = load(name, seed=1)
     assert one == load(name, seed=1)
@@ -137,10 +140,12 @@ def test_generated_sets_are_disjoint_and_repeatable(name):
 
 
 def test_sizes_and_kinds_of_answer():
-    sets = load("mails"), load("dates")
+    sets = [load(name) for name in ("mails", "dates", "mail-pairs", "python-docs")]
     assert [(len(s.train), len(s.valid), len(s.test), s.answer) for s in sets] == [
         (96, 16, 48, "json"),
         (400, 16, 48, "text"),
+        (96, 16, 48, "pair"),
+        (96, 16, 48, "plain"),
     ]
 
 
@@ -157,14 +162,49 @@ def matches(phrase, text):
 
 
 @pytest.mark.slow
-def test_no_phrase_of_the_test_mails_is_in_a_training_mail():
-    train = [asked(row) for row in load("mails", n_train=2_000).train]
-    test = [asked(row) for row in load("mails").test]
+@pytest.mark.parametrize("name", ["mails", "mail-pairs"])
+def test_no_phrase_of_the_test_mails_is_in_a_training_mail(name):
+    train = [asked(row) for row in load(name, n_train=2_000).train]
+    test = [asked(row) for row in load(name).test]
     for table in (mails.ISSUES, mails.WANTS, mails.TEMPLATES, mails.FIRST_NAMES, mails.LAST_NAMES, mails.PRODUCTS):
         phrases = texts_in(table["test"])
         for phrase in phrases:
             assert not [text for text in train if matches(phrase, text)], phrase
         assert any(matches(phrase, text) for phrase in phrases for text in test)  # control: they can be found
+
+
+def test_mail_pairs_are_right_against_wrong_by_rule():
+    rows = mail_pairs.mail_pairs(600, "train")
+    ways = Counter()
+    for row in rows:
+        right, said = json.loads(row["chosen"][0]["content"]), row["rejected"][0]["content"]
+        assert [message["role"] for message in row["prompt"] + row["chosen"]] == ["system", "user", "assistant"]
+        assert all(right[field] in asked(row) for field in ("name", "order", "product"))
+        try:
+            wrong = json.loads(said)
+        except ValueError:
+            ways["around" if row["chosen"][0]["content"] in said else "words"] += 1
+            continue
+        different = {field for field in right if wrong.get(field) != right[field]}
+        assert different
+        if wrong.keys() == right.keys():
+            (field,) = different
+            allowed = {"issue": mails.ISSUES["train"], "wants": mails.WANTS["train"]}.get(field, [wrong[field]])
+            assert wrong[field] in allowed
+            ways[f"another {field}"] += 1
+        else:
+            ways["missing" if wrong.keys() < right.keys() else "keys"] += 1
+    assert sum(n for way, n in ways.items() if way.startswith("another")) == 200
+    assert len([way for way in ways if way.startswith("another")]) == 5
+    assert [ways[way] for way in ("missing", "keys", "around", "words")] == [100] * 4
+    assert "made by rule, by a program" in mail_pairs.NOTICE
+
+
+def test_mail_pairs_have_mails_of_their_own():
+    learned = {asked(row) for row in load("mails", n_train=300).train}
+    pairs = load("mail-pairs", n_train=300)
+    assert not learned & {asked(row) for row in pairs.train + pairs.valid + pairs.test}
+    assert learned & {asked(row) for row in mails.mails(300, "train")}  # control: with the same seed they would meet
 
 
 def test_no_test_day_is_in_train():
@@ -195,10 +235,23 @@ def rule(text, **head):
     return "---\n" + "".join(f"{key}: {value}\n" for key, value in head.items()) + f"---\n\n{text}\n"
 
 
+def prose(n, seed):
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=40)) + "." for _ in range(n)]
+
+
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
     """A small archive in ScanCode's layout, in place of the 27 MB one."""
+    shared = "\n\n".join(prose(6, "shared"))
+    own = {f"l{i}": "\n\n".join(prose(4, i)) for i in range(30)}
     files = {
+        **{
+            f"licenses/{key}.LICENSE": rule(f"Title\n\n{shared}\n\n{text}", key=key, category="x")
+            for key, text in own.items()
+        },
+        "licenses/old.LICENSE": rule("deprecated " * 30, key="old", category="x", is_deprecated="yes"),
+        "licenses/fr.LICENSE": rule("une licence " * 30, key="fr", category="x", language="fr"),
         "licenses/mit.LICENSE": rule("MIT text", key="mit", category="Permissive"),
         "licenses/gpl-2.0.LICENSE": rule("GPL text", key="gpl-2.0", category="Copyleft"),
         "licenses/nothing.LICENSE": rule("text", key="nothing", category="Unstated License"),
@@ -225,6 +278,7 @@ def archive(tmp_path, monkeypatch):
             out.writestr(f"licensedcode/data/{name}", text)
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(licences, "wheel", lambda name: file)
+    monkeypatch.setattr(licence_texts, "wheel", lambda name: file)
     return file
 
 
@@ -244,6 +298,108 @@ def test_licences_are_read_from_the_archive_once(archive):
     assert (len(found.train), found.answer) == (20, "label")
     assert "nexB" in found.notice
     assert not [row for row in found.test + found.valid if row in found.train]
+
+
+def test_licence_texts_hold_no_licence_and_no_near_copy_in_two_parts(archive):
+    rows = licence_texts.licence_texts()
+    assert len(rows) == 6 + 30 * 4
+    assert {row["source"] for row in rows} == {f"l{i}" for i in range(30)}
+    found = load("licence-texts", n_train=1_000)
+    source = {row["text"]: row["source"] for row in rows}
+    parts = [{source[row["text"]] for row in part} for part in (found.train, found.valid, found.test)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 30
+    assert leaks(found.train, found.test) == leaks(found.train, found.valid) == 0
+    with zipfile.ZipFile(archive) as opened:  # control: what all licences share would be in every part
+        train, _, test = split(
+            every := list(licence_texts._passages(opened)), 0, groups=[row["source"] for row in every]
+        )
+    assert leaks(train, test) > 0
+    archive.unlink()
+    assert licence_texts.licence_texts() == rows, "kept"
+    assert load("licence-texts", seed=1) != load("licence-texts", seed=2)
+    assert "CC-BY-4.0" in found.notice
+
+
+@pytest.mark.slow
+def test_the_real_licence_texts_are_fast_and_hold_no_near_copy():
+    licence_texts.licence_texts()
+    start = time.process_time()
+    found = load("licence-texts", n_train=2_000)
+    assert time.process_time() - start < 2
+    assert (len(found.train), len(found.valid), len(found.test)) == (2_000, 16, 48)
+    texts = [row["text"] for row in found.train + found.valid + found.test]
+    assert len(set(near_duplicate_groups(texts))) == 2_064
+
+
+@pytest.mark.slow
+def test_python_docs_are_prose_without_markup_and_split_by_topic():
+    rows = python_docs.python_docs()
+    assert len(rows) > 500
+    assert all(150 <= len(row["text"]) <= 1_150 for row in rows)
+    assert not [row["text"] for row in rows if re.search(r"^[*=~-]{4,}$|::=|\w- \w+ed\b", row["text"], re.MULTILINE)]
+    found, source = load("python-docs", n_train=1_000), {row["text"]: row["source"] for row in rows}
+    parts = [{source[row["text"]] for row in part} for part in (found.train, found.valid, found.test)]
+    assert not parts[0] & parts[2]
+    assert not parts[0] & parts[1]
+    assert not parts[1] & parts[2]
+    assert len(set(near_duplicate_groups(list(source)))) == len(rows)
+    assert "PSF-2.0" in found.notice
+    assert load("python-docs") == load("python-docs", seed=0) != load("python-docs", seed=1)
+
+
+def test_markup_of_the_python_docs_goes():
+    prose = 'The "if" *statement*\n*****\n\nIt is a pre-\ncomputed **test** of 2 * 3 * 4, f(*args, **kwargs).'
+    text = f"{prose}\n\n   x ::= y\n\n   a = 1\n   b = 2\n"
+    assert python_docs._plain(text) == [
+        'The "if" statement',
+        "It is a pre-computed test of 2 * 3 * 4, f(*args, **kwargs).",
+        "a = 1\nb = 2",
+    ]
+
+
+def test_a_python_without_its_documentation_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data", None)
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(CourseError, match="came without pydoc_data"):
+        load("python-docs")
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "said"),
+    [
+        ("mails", "pair", "mails holds chats, not preference pairs: name a file of preference pairs, or mail-pairs."),
+        (
+            "dates",
+            "plain",
+            "dates holds chats, not plain texts: name a file of plain texts, or licence-texts or python-docs.",
+        ),
+        (
+            "mail-pairs",
+            "chat",
+            "mail-pairs holds preference pairs, not chats: name a file of chats, or mails, dates or licences.",
+        ),
+        ("mail", "pair", "There is no data set and no file 'mail': name a file, or one of mail-pairs."),
+        ("mails", "text", "form is 'text'; choose one of chat, pair, plain."),
+    ],
+)
+def test_a_set_of_another_form_is_refused(name, form, said):
+    for refuse in (check_name, lambda name, form: load(name, form=form)):
+        with pytest.raises(CourseError) as error:
+            refuse(name, form)
+        assert str(error.value) == said
+
+
+def test_names_and_files_of_the_right_form_pass(tmp_path, monkeypatch):
+    check_name("mails")
+    check_name("mail-pairs", "pair")
+    check_name("python-docs", "plain")
+    file = own(tmp_path, [chat("a")])
+    check_name(file)
+    with pytest.raises(CourseError, match=r"^mine\.jsonl holds chats; plain texts need text\.$"):
+        check_name(file, "plain")
+    check_name(own(tmp_path, [{"a": 1}]), "plain")  # what is wrong with it is for `load` to say
+    monkeypatch.setitem(data.NAMED, "pair", {"mails": None})
+    check_name("mails", "pair")  # control: the table decides
 
 
 def own(tmp_path, rows, name="mine.jsonl"):
