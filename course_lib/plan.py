@@ -31,11 +31,13 @@ class Plan(BaseModel):
     method: Literal["full", "lora", "qlora", "adapters", "prompt_tuning", "prefix_tuning", "p_tuning", "ia3"] = Field(
         "lora", description="which weights are trained"
     )
-    objective: Literal["sft", "dpo", "sft+dpo", "cpt+sft", "classification"] = Field(
+    objective: Literal["sft", "dpo", "cpt", "sft+dpo", "cpt+sft", "classification"] = Field(
         "sft", description="what the loss rewards; a+b = first a, then b"
     )
-    data: str = Field("mails", description="built-in data set, or a JSONL, CSV or Parquet file")
-    n_train: Positive | None = Field(None, description="training rows; None = all that the data set offers")
+    data: str = Field("mails", description="built-in data set, or a JSONL, CSV or Parquet file of chats")
+    pairs: str = Field("mail-pairs", description="dpo: built-in data set, or a file of preference pairs")
+    texts: str = Field("licence-texts", description="cpt: built-in data set, or a file of plain texts")
+    n_train: Positive | None = Field(None, description="training rows of each of these; None = all that is offered")
 
     rank: Positive = Field(16, description="LoRA: columns of A and B")
     alpha: Annotated[float, Field(gt=0)] = Field(32, description="LoRA: the update is scaled by alpha / rank")
@@ -65,6 +67,21 @@ class Plan(BaseModel):
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="share of the steps spent warming up")
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="each block learns at this times the rate of the block above it"
+    )
+    beta: Annotated[float, Field(gt=0)] = Field(0.1, description="dpo: how strongly it holds to where it started")
+    dpo_lr: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="sft+dpo: peak learning rate of its second part; None = lr / 20"
+    )
+    general: str = Field("python-docs", description="plain texts that replay and early_stop take: what to keep")
+    replay: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the training rows that are general")
+    kl: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="weight of the KL divergence from the base model, in nats at each trained token"
+    )
+    early_stop: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop before the loss on general texts has risen by this much, nats per token"
+    )
     epochs: Positive = 1
     micro_batch: Positive = Field(4, description="rows per forward pass")
     grad_accum: Positive = Field(1, description="forward passes per optimizer step")
@@ -106,6 +123,16 @@ class Plan(BaseModel):
                 "PiSSA takes the matrices of the base apart, which 4 bits cannot hold: set variant to plain, dora or rslora, "
                 "or method to lora"
             )
+        if self.objective in ("dpo", "classification"):
+            for field in ("replay", "kl", *(["early_stop"] if self.objective == "classification" else [])):
+                if getattr(self, field):
+                    raise ValueError(
+                        f"{field} goes with text that is learned by heart, and {self.objective} has none: leave it out"
+                    )
+        if self.kl and self.method == "lora" and self.variant == "pissa":
+            raise ValueError("PiSSA changes the base model that kl compares with: set variant to plain, or kl to 0")
+        if self.layer_decay < 1 and self.method in ("prompt_tuning", "p_tuning", "prefix_tuning"):
+            raise ValueError(f"layer_decay needs weights in the blocks, and {self.method} has none: set it to 1")
         if self.n_gpus == 1 and self.sharding != "none":
             raise ValueError(f"sharding {self.sharding} needs n_gpus of 2 or more: set sharding to none for one device")
         return self
@@ -147,6 +174,10 @@ class Plan(BaseModel):
     def to_axolotl(self) -> str:
         """What `axolotl train` reads."""
         return exports.to_axolotl(self)
+
+    def to_unsloth(self) -> str:
+        """A script for Unsloth, which was never run; see `exports`."""
+        return exports.to_unsloth(self)
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Plan":

@@ -1,4 +1,7 @@
-"""`python -m course_lib.run plan.yaml [--folder F] [--fresh]`: one training run, outside a notebook."""
+"""`python -m course_lib.run plan.yaml [--folder F] [--fresh]`: one training run, outside a notebook.
+
+Under `accelerate launch` or `torchrun` all processes that were started train the same run together.
+"""
 
 import argparse
 import sys
@@ -15,17 +18,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where the run is kept (default: my_work/runs/METHOD-PLAN)")
     parser.add_argument("--fresh", action="store_true", help="throw away what the folder holds")
     chosen = parser.parse_args(argv)
-    try:
-        plan = Plan.from_yaml(chosen.plan)
-        from course_lib.run.train import train
+    from course_lib.run.distributed import check_processes, first_to_say, group, say
 
-        run = train(plan, folder=chosen.folder, resume=not chosen.fresh)
-    except CourseError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(run)
-    print(f"Saved in {run.folder}")
+    try:
+        with group():
+            try:
+                plan = Plan.from_yaml(chosen.plan)
+                check_processes(plan)
+                from course_lib.run.train import train
+
+                run = train(plan, folder=chosen.folder, resume=not chosen.fresh)
+            except CourseError as error:
+                return _refused(error, first_to_say(error))
+            say(f"{run}\nSaved in {run.folder}")
+    except CourseError as error:  # the processes did not meet
+        return _refused(error, True)
     return 0 if run.finished else 3
+
+
+def _refused(error: CourseError, speaks: bool) -> int:
+    if speaks:
+        print(error, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -31,8 +31,21 @@ AFTER_ATTENTION = (
     "attention.out_proj",
     "attention.dense",
     "self_attention.dense",
+    "attention.output.dense",
+    "attention.out_lin",
+    "attn.Wo",
 )
-AFTER_MLP = ("mlp.down_proj", "ffn.down_proj", "mlp.c_proj", "mlp.fc_out", "mlp.dense_4h_to_h", "fc2")
+AFTER_MLP = (
+    "mlp.down_proj",
+    "ffn.down_proj",
+    "mlp.c_proj",
+    "mlp.fc_out",
+    "mlp.dense_4h_to_h",
+    "fc2",
+    "output.dense",
+    "ffn.lin2",
+    "mlp.Wo",
+)
 
 
 def places(model: nn.Module, placement: str) -> list[str]:
@@ -42,18 +55,20 @@ def places(model: nn.Module, placement: str) -> list[str]:
         CourseError: the blocks of this model class have no such layer (in a mixture of experts, say).
     """
     names, blocks = [name for name, _ in model.named_modules()], model.config.get_text_config().num_hidden_layers
-    found = []
-    for what, spellings in (("attention", AFTER_ATTENTION), ("MLP", AFTER_MLP)):
-        if what == "attention" and placement == "pfeiffer":
-            continue
-        place = next((end for end in spellings if sum(name.endswith(f".{end}") for name in names) == blocks), None)
-        if place is None:
-            raise CourseError(
-                f"There is no place for an adapter after the {what} in models of type {model.config.model_type}, whose "
-                "blocks end in no single matrix that the course knows: set method to lora."
-            )
-        found.append(place)
-    return found
+
+    def ends(spellings: tuple[str, ...], but: list[str]) -> list[str]:
+        here = ([name for name in names if name.endswith(f".{end}") and name not in but] for end in spellings)
+        return next((layers for layers in here if len(layers) == blocks), [])
+
+    attention = ends(AFTER_ATTENTION, [])
+    mlp = ends(AFTER_MLP, attention)
+    missing = "attention" if placement == "houlsby" and not attention else "MLP" if not mlp else ""
+    if missing:
+        raise CourseError(
+            f"There is no place for an adapter after the {missing} in models of type {model.config.model_type}, whose "
+            "blocks end in no single matrix that the course knows: set method to lora."
+        )
+    return mlp if placement == "pfeiffer" else attention + mlp
 
 
 @dataclass

@@ -15,6 +15,9 @@ class Encoded:
     input_ids: list[int]
     labels: list[int]
 
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
 
 @dataclass(frozen=True)
 class Mask:

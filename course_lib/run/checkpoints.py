@@ -37,9 +37,10 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def throw_away(folder: Path) -> None:
-    """Delete a run's result, checkpoints, plan and data digest, and nothing else that the folder may hold."""
-    for path in [folder / "final", *_by_step(folder)]:
-        (path / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(path, ignore_errors=True)
-    for name in ("plan.yaml", "data.sha256"):
-        (folder / name).unlink(missing_ok=True)
+    """Delete a run's result, checkpoints and what it wrote down, in each of its stages, and nothing else that the folder may hold."""
+    for stage in [folder, *folder.glob("[12]-*/")]:
+        for path in [stage / "final", *_by_step(stage)]:
+            (path / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+        for name in ("plan.yaml", "data.sha256", "reference.json", "looks.json"):
+            (stage / name).unlink(missing_ok=True)

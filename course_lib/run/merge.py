@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
 from course_lib.run.methods import METHODS, compute_dtype, load_base
-from course_lib.run.trained import check, on_base
+from course_lib.run.trained import check, labels_of, on_base
 
 
 def merge(folder: str | Path, plan: Plan, weights: str | Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
@@ -29,7 +29,7 @@ def merge(folder: str | Path, plan: Plan, weights: str | Path, dtype: torch.dtyp
     dtype = dtype or compute_dtype(plan.precision)
     if plan.method == "full":
         return load_base(weights, plan).to(dtype).eval()
-    base = load_base(folder, plan)
+    base = load_base(folder, plan, labels_of(weights))
     if plan.base_bits == 4:
         base = base.dequantize()
     return on_base(base.to(torch.float32), plan, weights).merge_and_unload().to(dtype).eval()

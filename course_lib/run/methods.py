@@ -1,7 +1,7 @@
 """Methods: how each one turns a pretrained model into one with some weights to train."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +9,13 @@ import torch
 from peft import IA3Config, PeftConfig, PeftModel, get_peft_model
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as IA3_TARGETS
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, set_seed
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, set_seed
 
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
 from course_lib.run import adapters, soft_prompts, variants
-from course_lib.run.targets import check_lora, weightless
+from course_lib.run.distributed import is_sharded
+from course_lib.run.targets import HEADS, check_lora, is_encoder, model_class, weightless
 
 # transformers 5.23 renamed a property that PEFT 0.21 still asks for: not the reader's concern.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -33,38 +34,74 @@ def bf16_in_hardware() -> bool:
 
 
 def compute_dtype(precision: str) -> torch.dtype:
-    """The dtype that `Plan.precision` means on this machine."""
+    """The dtype that `Plan.precision` means on this machine; for `auto`, that of a GPU without bf16 is fp16."""
     if precision == "auto":
-        precision = "bf16" if bf16_in_hardware() else "fp32"
+        precision = "bf16" if bf16_in_hardware() else "fp16" if torch.cuda.is_available() else "fp32"
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
 
 
-def load_base(folder, plan: Plan) -> PreTrainedModel:
+def autocast(plan: Plan) -> torch.autocast:
+    """The context in which the plan's model computes, as `train` has it: mixed precision, unless it is fp32."""
+    dtype = compute_dtype(plan.precision)
+    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", dtype, enabled=dtype is not torch.float32)
+
+
+def load_base(folder, plan: Plan, labels: Sequence[str] = (), to_shard: bool = False) -> PreTrainedModel:
     """The pretrained model of a local folder, on the CPU or the GPU, in the dtype and attention of the plan.
 
+    labels: a classifier of these, with a new output layer drawn by chance, instead of a model that writes text.
+    to_shard: `sharded.shard` comes next: the model stays on the CPU, its 4-bit weights in a container that can be divided.
     Full fine-tuning keeps fp32 weights, also under bf16 (mixed precision): an update is often smaller than bf16 can add.
     """
     dtype = torch.float32 if plan.method == "full" else compute_dtype(plan.precision)
     quantization = None
     if plan.base_bits == 4:
         quantization = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=dtype if to_shard else torch.uint8,
+            llm_int8_skip_modules=list(HEADS) if plan.objective == "classification" else None,
         )
-    model = AutoModelForCausalLM.from_pretrained(
+    model, found = model_class(plan).from_pretrained(
         folder,
+        **_label_names(folder, labels),
+        output_loading_info=True,
         dtype=dtype,
         attn_implementation=plan.attention,
         quantization_config=quantization,
-        device_map={"": "cuda" if torch.cuda.is_available() else "cpu"},
+        device_map={"": "cuda" if torch.cuda.is_available() and not to_shard else "cpu"},
         trust_remote_code=False,
         use_safetensors=True,
     )
+    if labels and plan.method != "full":
+        _check_new_layers(plan, found["missing_keys"])
     for layer in model.modules():
         # On some processors (AVX512 with bf16) bitsandbytes 0.50 packs 4-bit weights anew at the first answer, and what reads
         # them afterwards (merging, DoRA, further training) is not told: it computes with scrambled weights, without a word.
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             layer.support_avx512bf16_for_cpu = False
     return model
+
+
+def _label_names(folder, labels: Sequence[str]) -> dict:
+    """Fields of a classifier's configuration. Where rows are padded, it has to know by what."""
+    if not labels:
+        return {}
+    return {"id2label": dict(enumerate(labels)), "pad_token_id": load_tokenizer(folder).pad_token_id}
+
+
+def _check_new_layers(plan: Plan, drawn: Sequence[str]) -> None:
+    """Refuse a classifier that has more new weights than those of its output layer, which PEFT trains and saves whole.
+
+    Frozen, the others would not be saved, and drawn anew each time that the adapter is read back.
+    """
+    if lost := [name for name in drawn if not any(part.endswith(HEADS) for part in name.split("."))]:
+        raise CourseError(
+            f"{plan.model} comes without {min(lost)}, which a classifier of its kind needs below its output layer, and method "
+            f"{plan.method} would not save it: set method to full, or take another encoder."
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +136,13 @@ class Method:
             return model.requires_grad_(trains)
         config = self.config(model, plan)
         config.inference_mode = not trains
-        return get_peft_model(model, config)
+        if plan.objective == "classification":
+            config.task_type = "SEQ_CLS"
+        model = get_peft_model(model, config)
+        for weight in model.parameters():
+            if weight.requires_grad:  # in fp32, as its updates need; PEFT leaves heads and virtual tokens in 16 bits
+                weight.data = weight.data.float()
+        return model
 
 
 def _ia3(model: PreTrainedModel, plan: Plan) -> IA3Config:
@@ -116,7 +159,8 @@ def _start_lora(model: PeftModel, plan: Plan, folder: Path) -> None:
 
 
 def _start_prefix(model: PeftModel, plan: Plan, folder: Path) -> None:
-    soft_prompts.prefix_from_text(model, load_tokenizer(folder), plan.virtual_tokens)
+    with autocast(plan):
+        soft_prompts.prefix_from_text(model, load_tokenizer(folder), plan.virtual_tokens)
 
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "targets", "first_layer", "variant")
@@ -164,11 +208,11 @@ METHODS = {
 }
 
 
-def prepare(folder, plan: Plan) -> PreTrainedModel | PeftModel:
-    """The plan's model, ready to train; new weights are drawn from `plan.seed`."""
+def prepare(folder, plan: Plan, labels: Sequence[str] = ()) -> PreTrainedModel | PeftModel:
+    """The plan's model, ready to train; new weights are drawn from `plan.seed`. labels: as `load_base`."""
     set_seed(plan.seed)
     method = METHODS[plan.method]
-    model = method.build(load_base(folder, plan), plan)
+    model = method.build(load_base(folder, plan, labels, is_sharded(plan)), plan)
     if method.start:
         method.start(model, plan, folder)
     if plan.gradient_checkpointing and plan.method != "full":
@@ -191,10 +235,18 @@ def check_targets(folder, plan: Plan) -> None:
     Raises:
         CourseError: says what the model has instead.
     """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if is_encoder(config) and plan.objective != "classification":
+        raise CourseError(
+            f"{plan.model} is an encoder, which reads text and writes none: set objective to classification, or take a "
+            "causal model."
+        )
+    if is_encoder(config) and plan.method == "prefix_tuning":
+        raise CourseError(f"Prefix tuning needs a causal model, and {plan.model} is an encoder: set method to lora.")
     if plan.method in ("adapters", "ia3"):
-        METHODS[plan.method].config(weightless(folder), plan)
+        METHODS[plan.method].config(weightless(folder, plan), plan)
     elif plan.method in ("lora", "qlora") and (plan.targets != "all-linear" or plan.first_layer):
-        check_lora(weightless(folder), plan)
+        check_lora(weightless(folder, plan), plan)
 
 
 def check_method(plan: Plan) -> None:

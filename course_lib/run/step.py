@@ -46,7 +46,9 @@ def order(lengths: list[int], step_rows: int, epochs: int, seed: int) -> list[in
 def collate(rows: list[Encoded], pad_id: int, share: bool) -> dict[str, torch.Tensor]:
     """A batch: `prefix_ids` (1, prefix), shared by all rows and perhaps empty; `input_ids` and `labels` (batch, seq) after it."""
     shared = common_prefix([row.input_ids for row in rows]) if share else 0
-    first_target = min(next(i for i, label in enumerate(row.labels) if label != IGNORED) for row in rows)
+    first_target = min(
+        next((i for i, label in enumerate(row.labels) if label != IGNORED), len(row.labels)) for row in rows
+    )
     shared = min(shared, first_target - 1)
     if shared < WORTH_SHARING:
         shared = 0
@@ -68,7 +70,20 @@ def target_loss(
     """Cross-entropy summed over the batch's targets and divided by `n_targets`, in nats per token.
 
     `n_targets` counts the targets of the whole optimizer step, so that micro-batches add up to one large batch.
-    `everywhere` computes logits at all positions, as a plain loop does: slower, same loss.
+    """
+    logits, targets = target_logits(model, batch, everywhere)
+    return F.cross_entropy(logits.float(), targets, reduction="sum") / n_targets
+
+
+def target_mask(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(batch, seq - 1): which of the next tokens are targets."""
+    return batch["labels"][:, 1:] != IGNORED
+
+
+def target_logits(model, batch: dict[str, torch.Tensor], everywhere: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """(logits (n, vocab), targets (n,)) of a batch, row after row.
+
+    `everywhere` computes logits at all positions, as a plain loop does: slower, the same numbers.
     """
     prefix, ids = batch["prefix_ids"], batch["input_ids"]
     cache = None
@@ -78,15 +93,10 @@ def target_loss(
         decoder = getattr(whole, whole.base_model_prefix)
         decoder(input_ids=prefix, past_key_values=cache, use_cache=True)
         cache.batch_repeat_interleave(len(ids))
-    targets = batch["labels"][:, 1:]
-    keep = targets != IGNORED
-    if everywhere:
-        logits = model(input_ids=ids, past_key_values=cache, use_cache=cache is not None).logits[:, -ids.shape[1] : -1][
-            keep
-        ]
-    else:
-        logits = logits_at(model, keep, input_ids=ids, past_key_values=cache, use_cache=cache is not None)
-    return F.cross_entropy(logits.float(), targets[keep], reduction="sum") / n_targets
+    keep = target_mask(batch)
+    inputs = {"input_ids": ids, "past_key_values": cache, "use_cache": cache is not None}
+    logits = model(**inputs).logits[:, -ids.shape[1] : -1][keep] if everywhere else logits_at(model, keep, **inputs)
+    return logits, batch["labels"][:, 1:][keep]
 
 
 def logits_at(model, keep: torch.Tensor, **inputs) -> torch.Tensor:
@@ -96,7 +106,7 @@ def logits_at(model, keep: torch.Tensor, **inputs) -> torch.Tensor:
         hidden = args[0][:, -keep.shape[1] - 1 : -1]  # from the right: prompt tuning puts virtual tokens on the left
         return (hidden[keep],)
 
-    hook = model.get_output_embeddings().register_forward_pre_hook(select)
+    hook = getattr(model, "module", model).get_output_embeddings().register_forward_pre_hook(select)
     try:
         return model(**inputs).logits
     finally:

@@ -1,37 +1,49 @@
 """`train(plan)`: one run, from checked plan to saved weights; killed anywhere, it goes on where it was."""
 
-import errno
 import hashlib
 import json
 import os
 import platform
 import shutil
-import signal
-import threading
-import time
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
-from tqdm import tqdm
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from safetensors.torch import load_file
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.utils import logging as hf_logging
 
 from course_lib.errors import CourseError
 from course_lib.folders import work_folder, write_whole
 from course_lib.plan import Plan
 from course_lib.run import data as data_module
+from course_lib.run import general
 from course_lib.run.assets import check_model, known_config, model_folder
-from course_lib.run.chat import IGNORED, encode_rows
-from course_lib.run.checkpoints import newest_valid, prune, throw_away
-from course_lib.run.merge import merge
+from course_lib.run.chat import Encoded
+from course_lib.run.checkpoints import newest_valid, throw_away
+from course_lib.run.classification import labels_in
+from course_lib.run.distributed import (
+    check_processes,
+    check_rows,
+    check_sharding,
+    check_shared,
+    divide_alone,
+    from_main,
+    group,
+    is_sharded,
+    part,
+    processes,
+    rank,
+    say,
+)
 from course_lib.run.meter import GIB, Meter, busy_neighbours
 from course_lib.run.methods import (
-    METHODS,
+    autocast,
     check_method,
     check_targets,
     compute_dtype,
@@ -39,126 +51,201 @@ from course_lib.run.methods import (
     prepare,
     trainable_parameters,
 )
+from course_lib.run.objectives import OBJECTIVES, collator, encode, silent, stage_plans
+from course_lib.run.preference import with_reference
+from course_lib.run.progress_bar import Progress, clean_end
+from course_lib.run.result import Run, joined, stage_folders
 from course_lib.run.seal import MANIFEST, fault, seal
-from course_lib.run.step import collate, order, target_loss
-from course_lib.run.trained import TRAINED_FILE, base_digest, go_on, reload, save, save_to_go_on
+from course_lib.run.sharded import PARTS, shard, whole
+from course_lib.run.step import order
+from course_lib.run.trained import base_digest, save, save_to_go_on, start_from
+from course_lib.run.trainer import STARTS_FILE, StageTrainer, disk_is_full
+from course_lib.run.variants import move_start
 
 hf_logging.set_verbosity_error()
 hf_logging.disable_progress_bar()
 
+ALL = 10**9  # rows: as many as a data set has
+Watch = Callable[[int, torch.nn.Module], None]
+
 
 @dataclass(frozen=True)
-class Run:
-    """A training run on disk.
+class _Stage:
+    """One stage of a plan with all that it reads. before: the weights that the stage before it left. goes_on: another follows."""
 
-    history: one dict per optimizer step: step, loss (nats per trained token), grad_norm, learning_rate, tokens, seconds.
-    tokens_per_s: real tokens of the rows, never padding; a prompt that rows share counts for each row.
-    peak_gib: see `meter.Meter`. finished: False after Ctrl-C.
-    """
-
-    folder: Path
     plan: Plan
-    record: dict
-
-    @property
-    def history(self) -> list[dict]:
-        return self.record["history"]
-
-    @property
-    def finished(self) -> bool:
-        return self.record["finished"]
-
-    @property
-    def seconds(self) -> float:
-        return sum(step["seconds"] for step in self.history)
-
-    @property
-    def tokens_per_s(self) -> float:
-        return sum(step["tokens"] for step in self.history) / self.seconds
-
-    @property
-    def peak_gib(self) -> float:
-        return self.record["peak_gib"]
-
-    @property
-    def weights(self) -> Path:
-        """Folder with the adapter, or with the whole model after full fine-tuning."""
-        return self.folder / "final"
-
-    def model(self):
-        """The trained model, in eval mode."""
-        return reload(self._base(), self.plan, self.weights)
-
-    def merged(self, dtype: torch.dtype | None = None):
-        """The trained model as one ordinary model with no adapter beside it, in eval mode; see `merge.merge`."""
-        return merge(self._base(), self.plan, self.weights, dtype)
-
-    def _base(self) -> Path:
-        if not self.finished:
-            raise CourseError(
-                f"The run in {self.folder} is not finished: call train with the same plan and folder to go on."
-            )
-        return model_folder(self.plan.model, self.plan.revision)
-
-    def __str__(self) -> str:
-        trained, everything = self.record["trainable"], self.record["parameters"]
-        return (
-            f"{self.plan.method}: {len(self.history)} steps in {self.seconds:.0f} s, {self.tokens_per_s:.0f} tokens/s, "
-            f"peak {self.peak_gib:.2f} GiB ({self.record['memory_of']}), "
-            f"{trained:,} of {everything:,} parameters trained ({trained / everything:.2%})"
-        )
+    folder: Path
+    tokenizer: object
+    rows: list
+    labels: list[str]
+    digest: str
+    notice: str
+    held_out: list[Encoded]
+    goes_on: bool
+    before: Path | None = None
 
 
-def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) -> Run:
+def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True, watch: Watch | None = None) -> Run:
     """Train `plan` in `folder` (default: one folder per plan under `my_work/runs`) and return the run.
 
     A finished run of the same plan is returned as it is; an unfinished one goes on from its newest valid checkpoint.
     `resume=False` throws away the run that the folder holds. On Ctrl-C or SIGTERM the step under way is finished and saved.
-    Out of memory: the micro-batch is halved, accumulation doubled, so that each step keeps its rows.
+    Out of memory: the micro-batch is halved, accumulation doubled, so that each step keeps its rows. An objective of two
+    stages trains them one after the other, each in a folder of its own.
+
+    watch: called with the step and the model each `save_steps` steps of the last stage; what it raises ends the training.
 
     Raises:
         CourseError: before anything is downloaded or trained, for a plan that cannot run here; later for a full disk, or
             when one row alone does not fit in memory.
     """
     folder = Path(folder) if folder else work_folder() / "runs" / f"{plan.method}-{plan.id}"
-    _check(plan, folder, resume)
-    data = data_module.load(plan.data, n_train=plan.n_train)
-    digest = hashlib.sha256(json.dumps(data.train).encode()).hexdigest()
-    kept = folder / "data.sha256"
-    if resume and kept.exists() and kept.read_text() != digest:
-        raise CourseError(
-            f"The training rows of {plan.data} have changed since the run in {folder} began: "
-            "choose another folder, or pass resume=False to train anew."
-        )
-    if resume and (folder / "final").exists() and fault(folder / "final") is None:
-        print(f"This plan was trained before; its run is in {folder}. (resume=False trains it anew.)")
-        return Run(folder, plan, json.loads((folder / "final" / "run.json").read_text()))
+    check_processes(plan)
+    check_plan(plan, folder if resume else None)
+    divide_alone()
+    with group():
+        return _train(plan, folder, resume, watch)
+
+
+def _train(plan: Plan, folder: Path, resume: bool, watch: Watch | None) -> Run:
     base = model_folder(plan.model, plan.revision)
     check_targets(base, plan)
+    stages = _stages(plan, folder, base)
+    if resume:
+        for stage in stages:
+            _check_data(stage)
+    else:
+        from_main(lambda: throw_away(folder))
+    records, before = [], None
+    for number, stage in enumerate(stages, 1):
+        if len(stages) > 1:
+            say(f"Stage {number} of {len(stages)}, {stage.plan.objective}: {OBJECTIVES[stage.plan.objective].goal}.")
+            from_main(lambda: _write_down(folder / "plan.yaml", plan.to_text()))
+        records.append(_train_stage(replace(stage, before=before), base, watch if number == len(stages) else None))
+        if not records[-1]["finished"]:
+            break
+        before = stage.folder / "final"
+    return Run(folder, plan, joined(plan, records))
+
+
+def check_plan(plan: Plan, folder: Path | None = None) -> None:
+    """Refuse what can be refused without downloading or loading anything.
+
+    Raises:
+        CourseError: says what to change; also when `folder` holds the run of another plan.
+    """
+    check_method(plan)
+    check_sharding(plan)
+    if not torch.cuda.is_available():
+        if plan.precision == "fp16":
+            raise CourseError("fp16 training needs a GPU: set precision to auto.")
+        if plan.loss == "fused_linear":
+            raise CourseError("loss fused_linear is a GPU kernel: set loss to targets.")
+    for field, form in _data_fields(plan):
+        data_module.check_name(getattr(plan, field), form)
+    check_model(plan.model)
+    if config := known_config(plan.model):
+        check_targets(config, plan)
+    if plan.attention == "flash_attention_2" and not torch.cuda.is_available():
+        raise CourseError("flash_attention_2 needs an NVIDIA GPU: set attention to sdpa.")
+    if folder and (folder / "plan.yaml").exists() and not same_steps(Plan.from_yaml(folder / "plan.yaml"), plan):
+        raise CourseError(
+            f"{folder} holds a run of another plan: choose another folder, or pass resume=False to throw that run away."
+        )
+
+
+def same_steps(a: Plan, b: Plan) -> bool:
+    """Whether two plans differ at most in how the rows of each step are divided over processes and forward passes."""
+
+    def in_one(plan: Plan) -> Plan:
+        return plan.but(micro_batch=step_rows_of(plan), grad_accum=1, n_gpus=1, sharding="none")
+
+    return in_one(a) == in_one(b)
+
+
+def step_rows_of(plan: Plan) -> int:
+    """Rows of each optimizer step."""
+    return plan.micro_batch * plan.grad_accum * plan.n_gpus
+
+
+def _data_fields(plan: Plan) -> list[tuple[str, str]]:
+    """Fields of the plan that name data, with the form of its rows."""
+    stages = [OBJECTIVES[stage] for stage in OBJECTIVES[plan.objective].stages]
+    fields = [(stage.field, stage.form) for stage in stages]
+    return fields + ([("general", "plain")] if plan.replay or plan.early_stop else [])
+
+
+def _stages(plan: Plan, folder: Path, base: Path) -> list[_Stage]:
+    """The stages of a plan, their data loaded and encoded: whatever is wrong with it is found before anything is trained."""
     tokenizer = load_tokenizer(base)
-    rows = encode_rows(tokenizer, data.train, plan.max_len)
-    if not resume:
-        throw_away(folder)
-    start = newest_valid(folder)
+    plans = stage_plans(plan)
+    kept = data_module.load(plan.general, n_train=ALL, form="plain") if plan.replay or plan.early_stop else None
+    stages = []
+    for number, (stage, place) in enumerate(zip(plans, stage_folders(folder, plan), strict=True), 1):
+        objective = OBJECTIVES[stage.objective]
+        data = data_module.load(getattr(stage, objective.field), n_train=stage.n_train, form=objective.form)
+        labels = labels_in(data.train) if stage.objective == "classification" else []
+        rows, read = encode(tokenizer, data.train, stage, labels), [data.train]
+        if stage.replay:
+            rows = general.replay(tokenizer, rows, kept, stage)
+            read.append(kept.train)
+        held_out = general.held_out(tokenizer, kept) if stage.early_stop else []
+        digest = hashlib.sha256(json.dumps(read).encode()).hexdigest()
+        goes_on = number < len(plans)
+        check_rows(plan, len(rows))
+        stages.append(_Stage(stage, place, tokenizer, rows, labels, digest, data.notice, held_out, goes_on))
+    return stages
+
+
+def _check_data(stage: _Stage) -> None:
+    kept = stage.folder / "data.sha256"
+    if kept.exists() and kept.read_text() != stage.digest:
+        raise CourseError(
+            f"The training rows of {getattr(stage.plan, OBJECTIVES[stage.plan.objective].field)} have changed since the run in "
+            f"{stage.folder} began: choose another folder, or pass resume=False to train anew."
+        )
+
+
+def _write_down(file: Path, text: str) -> None:
+    try:
+        write_whole(file, text)
+    except OSError as error:
+        raise CourseError(
+            f"The folder {file.parent} cannot be written ({error.strerror}): choose another with folder=..."
+        ) from None
+
+
+def _train_stage(stage: _Stage, base: Path, watch: Watch | None) -> dict:
+    """The record of the stage's run, which is trained, gone on with, or found finished."""
+    plan, folder = stage.plan, stage.folder
+    if from_main(lambda: (folder / "final").exists() and fault(folder / "final") is None):
+        say(f"This plan was trained before; its run is in {folder}. (resume=False trains it anew.)")
+        return json.loads((folder / "final" / "run.json").read_text())
+    start = from_main(lambda: newest_valid(folder))
     _check_disk(folder, base, plan, checkpoints=1 if start else 3)
-    write_whole(folder / "data.sha256", digest)
-    write_whole(folder / "plan.yaml", plan.to_text())
-    if (others := busy_neighbours()) > 0.5:
+    from_main(lambda: _write_down(folder / "data.sha256", stage.digest))
+    from_main(lambda: _write_down(folder / "plan.yaml", plan.to_text()))
+    check_shared(folder / "plan.yaml", plan.to_text())
+    if processes() == 1 and (others := busy_neighbours()) > 0.5:
         print(
             f"Other processes keep {others:.1f} of {os.cpu_count()} cores busy: training will be much slower than it could be."
         )
 
-    step_rows = plan.micro_batch * plan.grad_accum
-    # Smaller than the plan's if memory ran out before the run was cut off.
-    micro_batch = (
-        json.loads((start / MANIFEST).read_text()).get("micro_batch", plan.micro_batch) if start else plan.micro_batch
-    )
+    step_rows, micro_batch = plan.micro_batch * plan.grad_accum, plan.micro_batch
+    if start and processes() == 1:  # smaller than the plan's if memory ran out before the run was cut off
+        micro_batch = min(micro_batch, json.loads((start / MANIFEST).read_text()).get("micro_batch", micro_batch))
     while True:
         try:
-            return _train_once(plan, folder, base, tokenizer, rows, data.notice, micro_batch, start)
+            return _train_once(stage, base, micro_batch, start, watch)
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
+        if processes() > 1:
+            raise CourseError(
+                f"Out of memory in process {rank()} of {processes()}: set gradient_checkpointing to true, or micro_batch to "
+                f"{-(-micro_batch // 2)} and grad_accum so that each step keeps its {step_rows_of(plan)} rows, and start it again: it "
+                "goes on from its newest checkpoint."
+            )
         if micro_batch == 1:
             raise CourseError(
                 "Out of memory with one row at a time: set gradient_checkpointing to true, lower max_len, or choose a smaller model."
@@ -169,36 +256,6 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True) 
             f"each step keeps its {step_rows} rows."
         )
         start = newest_valid(folder)
-
-
-def _check(plan: Plan, folder: Path, resume: bool) -> None:
-    """Everything that can be refused without downloading or loading anything."""
-    if plan.objective != "sft":
-        raise CourseError(
-            f"`train` cannot yet run objective {plan.objective}: it runs every method with sft, and `estimate` takes the plan "
-            "as it is."
-        )
-    check_method(plan)
-    if not torch.cuda.is_available():
-        if plan.precision == "fp16":
-            raise CourseError("fp16 training needs a GPU: set precision to auto.")
-        if plan.loss == "fused_linear":
-            raise CourseError("loss fused_linear is a GPU kernel: set loss to targets.")
-    data_module.check_name(plan.data)
-    check_model(plan.model)
-    if config := known_config(plan.model):
-        check_targets(config, plan)
-    if plan.n_gpus > 1 and int(os.environ.get("WORLD_SIZE", "1")) != plan.n_gpus:
-        raise CourseError(
-            f"The plan wants {plan.n_gpus} devices: start it with `accelerate launch`, or set n_gpus to 1 and sharding to none."
-        )
-    if plan.attention == "flash_attention_2" and not torch.cuda.is_available():
-        raise CourseError("flash_attention_2 needs an NVIDIA GPU: set attention to sdpa.")
-    kept = folder / "plan.yaml"
-    if resume and kept.exists() and Plan.from_yaml(kept) != plan:
-        raise CourseError(
-            f"{folder} holds a run of another plan: choose another folder, or pass resume=False to throw that run away."
-        )
 
 
 def _check_disk(folder: Path, base: Path, plan: Plan, checkpoints: int) -> None:
@@ -220,122 +277,58 @@ def _check_disk(folder: Path, base: Path, plan: Plan, checkpoints: int) -> None:
         )
 
 
-class _StepTrainer(Trainer):
-    """transformers' Trainer with our step, our record of a step, and checkpoints that are sealed when complete."""
+class _AtEachSave(TrainerCallback):
+    """Before each checkpoint: a look at general texts, which may end the training, and whoever watches."""
 
-    loss_is_scaled_for_ga = True
-    plan: Plan
+    def __init__(self, plan: Plan, looks: general.Looks | None, watch: Watch | None):
+        self.plan, self.looks, self.watch, self.stopped = plan, looks, watch, None
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        if num_items_in_batch is None:
-            num_items_in_batch = (inputs["labels"] != IGNORED).sum()
-        return target_loss(model, inputs, num_items_in_batch, self.plan.loss == "full")
-
-    def _save(self, output_dir=None, state_dict=None):
-        super()._save(output_dir, state_dict)
-        save_to_go_on(self.model, self.plan, output_dir)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        if (file := Path(resume_from_checkpoint) / TRAINED_FILE).exists():
-            go_on(self.model, self.plan, file)
-        else:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _save_checkpoint(self, model, trial):
-        step = self.state.global_step
-        target = Path(self.args.output_dir) / f"checkpoint-{step}"
-        try:
-            super()._save_checkpoint(model, trial)
-            seal(target, step=step, micro_batch=self.args.per_device_train_batch_size)
-        except Exception as error:
-            if not _disk_is_full(error, self.args.output_dir):
-                raise
-            shutil.rmtree(target, ignore_errors=True)
-            last = newest_valid(Path(self.args.output_dir))
-            raise CourseError(
-                f"The disk filled up while step {step} was being saved. "
-                + (
-                    f"{last.name} is complete: free some space and train again to go on from it."
-                    if last
-                    else "Free some space and train again."
-                )
-            ) from None
-        prune(Path(self.args.output_dir), keep=2)
+    def on_step_end(self, args, state, control, model=None, **_):
+        if state.global_step % self.plan.save_steps and state.global_step != state.max_steps:
+            return
+        if self.looks and not self.looks.within(state.global_step):
+            self.stopped = state.global_step
+            control.should_save, control.should_training_stop = False, True
+        elif self.watch:
+            self.watch(state.global_step, model)
 
 
-def _disk_is_full(error: Exception, folder: str) -> bool:
-    said = str(error)
-    return (
-        getattr(error, "errno", None) == errno.ENOSPC
-        or "No space left" in said
-        or "code: 28" in said
-        or shutil.disk_usage(folder).free < 1024**2
-    )
+def _train_once(stage: _Stage, base: Path, micro_batch: int, start: Path | None, watch: Watch | None) -> dict:
+    plan, folder, tokenizer = stage.plan, stage.folder, stage.tokenizer
+    origin = stage.before if stage.before and plan.method == "full" else base
+    model = prepare(origin, plan, stage.labels)
+    trained, everything = trainable_parameters(model)
+    if stage.before and plan.method != "full":
+        start_from(model, plan, stage.before)
+    if start and is_sharded(plan) and not (start / PARTS).exists():
+        start_from(model, plan, start)
+    if start and (start / STARTS_FILE).exists():
+        move_start(model, load_file(start / STARTS_FILE))
+    if is_sharded(plan):
+        shard(model, plan)
+    together = collator(plan, tokenizer.pad_token_id, model.config)
+    rows = stage.rows
+    if plan.objective == "dpo":
+        with autocast(plan):
+            rows = with_reference(model, rows, folder, stage.digest, together, plan.micro_batch)
+    looks = None
+    if plan.early_stop:
 
+        def look() -> float:
+            with autocast(plan):
+                return general.general_loss(model, stage.held_out, tokenizer.pad_token_id)
 
-class _Progress(TrainerCallback):
-    """A progress bar, the tokens and seconds of each step, and a clean end on Ctrl-C."""
-
-    def __init__(self, meter: Meter, tokens: list[int]):
-        self.meter, self.tokens, self.stop_asked, self.bar = meter, tokens, False, None
-
-    def on_train_begin(self, args, state, control, **_):
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc="training")
-
-    def on_step_begin(self, args, state, control, **_):
-        self.start = time.perf_counter()
-
-    def on_step_end(self, args, state, control, **_):
-        self.seconds = time.perf_counter() - self.start
-        if self.stop_asked:
-            control.should_save = control.should_training_stop = True
-
-    def on_log(self, args, state, control, logs, **_):
-        if "loss" in logs:
-            state.log_history[-1] |= {"tokens": self.tokens[state.global_step - 1], "seconds": round(self.seconds, 4)}
-            self.bar.update()
-            self.bar.set_postfix(loss=f"{logs['loss']:.3f}")
-
-    def close(self):
-        if self.bar:
-            self.bar.close()
-
-
-@contextmanager
-def _clean_end(progress: _Progress):
-    """Ctrl-C and SIGTERM finish the step under way; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(signum, frame):
-        if progress.stop_asked:
-            raise KeyboardInterrupt
-        progress.stop_asked = True
-        print("\nStopping after this step; it will be saved.")
-
-    before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start) -> Run:
-    step_rows = plan.micro_batch * plan.grad_accum
-    schedule = [rows[i] for i in order([len(row.input_ids) for row in rows], step_rows, plan.epochs, plan.seed)]
-    tokens = [
-        sum(len(row.input_ids) for row in schedule[i : i + step_rows]) for i in range(0, len(schedule), step_rows)
-    ]
-    model = prepare(base, plan)
+        looks = general.Looks(folder, plan.early_stop, look)
+    step_rows = step_rows_of(plan)
+    schedule = [rows[i] for i in order([len(row) for row in rows], step_rows, plan.epochs, plan.seed)]
+    tokens = [sum(map(len, schedule[i : i + step_rows])) for i in range(0, len(schedule), step_rows)]
     args = TrainingArguments(
         output_dir=str(folder),
         use_cpu=not torch.cuda.is_available(),
         bf16=compute_dtype(plan.precision) is torch.bfloat16,
         fp16=compute_dtype(plan.precision) is torch.float16,
         per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=step_rows // micro_batch,
+        gradient_accumulation_steps=plan.micro_batch * plan.grad_accum // micro_batch,
         num_train_epochs=1,  # `schedule` holds every epoch
         train_sampling_strategy="sequential",
         learning_rate=plan.lr,
@@ -350,36 +343,40 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
         save_steps=plan.save_steps,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": is_sharded(plan)}},
         disable_tqdm=True,
         report_to="none",
     )
-    share = not METHODS[plan.method].virtual and not plan.gradient_checkpointing and plan.n_gpus == 1
     with Meter() as meter:
-        progress = _Progress(meter, tokens)
-        trainer = _StepTrainer(
-            model=model,
-            args=args,
-            train_dataset=schedule,
-            data_collator=lambda batch: collate(batch, tokenizer.pad_token_id, share),
-            callbacks=[progress],
+        progress, each_save = Progress(tokens), _AtEachSave(plan, looks, watch)
+        mine = part(schedule, step_rows, silent)
+        trainer = StageTrainer(
+            model=model, args=args, train_dataset=mine, data_collator=together, callbacks=[progress, each_save]
         )
+        # The words that Trainer has for: this model is divided already, do not wrap it.
+        trainer.is_distributed_loading_by_transformers = is_sharded(plan)
         trainer.remove_callback(PrinterCallback)
         trainer.plan = plan
+        if plan.kl:
+            trainer.base_logits = general.base_logits(model, plan, base)
         if start:
-            print(f"Going on from {start.name} of {len(tokens)} steps.")
-        with closing(progress), _clean_end(progress):
+            say(f"Going on from {start.name} of {len(tokens)} steps.")
+        with closing(progress), clean_end(progress):
             trainer.train(resume_from_checkpoint=str(start) if start else None)
-    trained, everything = trainable_parameters(model)
-    history = [entry for entry in trainer.state.log_history if "tokens" in entry]
+    kept = _back_within_bounds(trainer, folder, each_save.stopped) if each_save.stopped else None
+    history = [{"stage": plan.objective} | entry for entry in trainer.state.log_history if "tokens" in entry]
     record = {
-        "finished": trainer.state.global_step == len(tokens),
+        "finished": trainer.state.global_step == len(tokens) or kept is not None,
         "plan": plan.id,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model_files": str(base),
         "base": base_digest(base),
-        "data": notice,
+        "data": stage.notice,
         "rows": len(rows),
+        "labels": stage.labels,
         "micro_batch": micro_batch,
+        "processes": processes(),
         "precision": str(compute_dtype(plan.precision)).removeprefix("torch."),
         "parameters": everything,
         "trainable": trained,
@@ -388,27 +385,49 @@ def _train_once(plan, folder, base, tokenizer, rows, notice, micro_batch, start)
         "joules": meter.joules,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "versions": {name: version(name) for name in ("torch", "transformers", "peft", "accelerate")},
+        "general_loss": looks.losses if looks else {},
+        "stopped_early": {"at_step": each_save.stopped, "weights_of_step": kept} if kept else None,
         "history": history,
     }
     if record["finished"]:
-        _save_final(model, plan, tokenizer, folder, record)
+        with whole(model):
+            from_main(lambda: _save_final(model, plan, tokenizer, folder, record, stage.goes_on))
     else:
-        print(
+        say(
             f"Stopped after step {trainer.state.global_step} of {len(tokens)}: train the same plan again to go on from here."
         )
-    return Run(folder, plan, record)
+    return record
 
 
-def _save_final(model, plan, tokenizer, folder: Path, record: dict) -> None:
+def _back_within_bounds(trainer: StageTrainer, folder: Path, stopped: int) -> int:
+    """Put back the weights of the newest checkpoint, and say so; returns its step."""
+    last = from_main(lambda: newest_valid(folder))
+    if last is None:
+        raise CourseError(
+            f"The loss on general texts had risen by more than early_stop = {trainer.plan.early_stop:g} at the first look, step "
+            f"{stopped}: lower lr or save_steps, or set replay to 0.2."
+        )
+    trainer._load_from_checkpoint(str(last))
+    step = int(last.name.removeprefix("checkpoint-"))
+    say(
+        f"Stopped early: after step {stopped} the loss on general texts had risen by more than {trainer.plan.early_stop:g} "
+        f"nats per token; the result is the model after step {step}."
+    )
+    return step
+
+
+def _save_final(model, plan, tokenizer, folder: Path, record: dict, goes_on: bool) -> None:
     final = folder / "final"
     shutil.rmtree(final, ignore_errors=True)
     try:
         save(model, plan, final)
+        if goes_on:
+            save_to_go_on(model, plan, final)
         tokenizer.save_pretrained(final)
         (final / "run.json").write_text(json.dumps(record, indent=1))
         seal(final)
     except Exception as error:
-        if not _disk_is_full(error, str(folder)):
+        if not disk_is_full(error, str(folder)):
             raise
         shutil.rmtree(final, ignore_errors=True)
         raise CourseError(

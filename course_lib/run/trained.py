@@ -68,7 +68,8 @@ def check(folder: str | Path, plan: Plan, weights: str | Path) -> None:
     shapes = _shapes(weights)
     if plan.method != "full":
         _check_base(Path(folder), plan, weights)
-        model = METHODS[plan.method].build(weightless(folder), variants.saved_plan(plan), trains=False)
+        empty = weightless(folder, plan, len(labels_of(weights)) or 2)
+        model = METHODS[plan.method].build(empty, variants.saved_plan(plan), trains=False)
         _check_fit(plan, weights, shapes, _expected(model))
 
 
@@ -77,7 +78,7 @@ def reload(folder: str | Path, plan: Plan, weights: str | Path) -> PreTrainedMod
     check(folder, plan, weights)
     if plan.method == "full":
         return load_base(weights, plan).eval()
-    return on_base(load_base(folder, plan), plan, weights)
+    return on_base(load_base(folder, plan, labels_of(weights)), plan, weights)
 
 
 def on_base(base: PreTrainedModel, plan: Plan, weights: str | Path) -> PeftModel:
@@ -85,6 +86,25 @@ def on_base(base: PreTrainedModel, plan: Plan, weights: str | Path) -> PeftModel
     model = METHODS[plan.method].build(base, variants.saved_plan(plan), trains=False)
     set_peft_model_state_dict(model, load_file(Path(weights) / ADAPTER_FILE))
     return model.eval()
+
+
+def start_from(model: PeftModel, plan: Plan, weights: str | Path) -> None:
+    """Go on with what an earlier stage trained, or with a checkpoint: its numbers take the place of the new ones."""
+    if (file := Path(weights) / TRAINED_FILE).exists():
+        go_on(model, plan, file)
+    elif plan.method == "full":
+        for file in Path(weights).glob("model*.safetensors"):
+            model.load_state_dict(load_file(file), strict=False)
+    else:
+        set_peft_model_state_dict(model, load_file(Path(weights) / ADAPTER_FILE))
+
+
+def labels_of(weights: str | Path) -> list[str]:
+    """The labels that a classifier was trained on, as its run says; empty for models that write text."""
+    try:
+        return json.loads((Path(weights) / "run.json").read_text(encoding="utf-8")).get("labels", [])
+    except (OSError, ValueError, AttributeError):
+        return []
 
 
 def base_digest(folder: str | Path) -> str:
@@ -106,7 +126,7 @@ def base_digest(folder: str | Path) -> str:
 
 def _shapes(weights: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors in a folder, from the heads of its files."""
-    files = sorted(weights.glob("*.safetensors"))
+    files = sorted(file for file in weights.glob("*.safetensors") if file.name != TRAINED_FILE)
     if not files:
         pickles = [path.name for path in weights.glob("*") if path.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt")]
         if pickles:

@@ -18,6 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from course_lib import train
 from course_lib.errors import CourseError
 from course_lib.run import train as train_module
+from course_lib.run import trainer as trainer_module
 from course_lib.run.checkpoints import newest_valid
 
 PAGE = 4096
@@ -54,7 +55,8 @@ class SimulatedDisk:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         self.patch.setattr(torch, "save", half)
-        self.patch.setattr(train_module, "seal", lambda folder, **_: half(None, folder / "manifest.json.tmp"))
+        for module in (train_module, trainer_module):
+            self.patch.setattr(module, "seal", lambda folder, **_: half(None, folder / "manifest.json.tmp"))
 
     def free(self):
         self.patch.undo()
@@ -93,7 +95,7 @@ def room_before(checkpoint, name):
     raise AssertionError(f"{name} is no file of {checkpoint}")
 
 
-OURS, STOCK = train_module._StepTrainer._save_checkpoint, Trainer._save_checkpoint
+OURS, STOCK = train_module.StageTrainer._save_checkpoint, Trainer._save_checkpoint
 
 
 def fills_up_at_step_8(monkeypatch, disk, leave, save):
@@ -103,11 +105,11 @@ def fills_up_at_step_8(monkeypatch, disk, leave, save):
         if trainer.state.global_step < 8:
             OURS(trainer, model, trial)
             return
-        monkeypatch.setattr(train_module._StepTrainer, "_save_checkpoint", OURS)
+        monkeypatch.setattr(train_module.StageTrainer, "_save_checkpoint", OURS)
         disk.fill(leave)
         save(trainer, model, trial)
 
-    monkeypatch.setattr(train_module._StepTrainer, "_save_checkpoint", saves)
+    monkeypatch.setattr(train_module.StageTrainer, "_save_checkpoint", saves)
 
 
 @pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json", "manifest.json"])

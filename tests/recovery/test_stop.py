@@ -13,11 +13,12 @@ from kills import result
 from course_lib import train
 from course_lib.errors import CourseError
 from course_lib.run import train as train_module
+from course_lib.run import trainer as trainer_module
 from course_lib.run.__main__ import main
 from course_lib.run.checkpoints import newest_valid
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-real_loss = train_module.target_loss
+real_loss = trainer_module.loss
 
 
 def during_step(monkeypatch, step, action):
@@ -29,7 +30,7 @@ def during_step(monkeypatch, step, action):
             action()
         return real_loss(*args)
 
-    monkeypatch.setattr(train_module, "target_loss", loss)
+    monkeypatch.setattr(trainer_module, "loss", loss)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_the_command_says_by_its_status_that_it_was_stopped(plan, expected, tmp_
 
 
 def test_a_signal_during_a_save_stops_after_the_next_step(plan, expected, tmp_path, monkeypatch):
-    save = train_module._StepTrainer._save_checkpoint
+    save = train_module.StageTrainer._save_checkpoint
 
     def saves(trainer, *args):
         if trainer.state.global_step == 4:
@@ -85,7 +86,7 @@ def test_a_signal_during_a_save_stops_after_the_next_step(plan, expected, tmp_pa
         save(trainer, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module._StepTrainer, "_save_checkpoint", saves)
+        patch.setattr(train_module.StageTrainer, "_save_checkpoint", saves)
         run = train(plan, folder=tmp_path / "run")
     assert newest_valid(run.folder).name == "checkpoint-5"
     assert result(train(plan, folder=run.folder).folder) == expected
@@ -121,7 +122,7 @@ def test_a_run_in_a_thread_leaves_signals_alone(plan, expected, tmp_path):
 
 
 def test_control_without_our_handler_ctrl_c_breaks_the_step_and_loses_it(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, "_clean_end", lambda progress: nullcontext())
+    monkeypatch.setattr(train_module, "clean_end", lambda progress: nullcontext())
     during_step(monkeypatch, 7, lambda: os.kill(os.getpid(), signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits "ignore"
     try:
@@ -153,7 +154,7 @@ def fits(monkeypatch, rows, says=OUT_OF_MEMORY):
             raise RuntimeError(says)
         return real_loss(model, batch, *args)
 
-    monkeypatch.setattr(train_module, "target_loss", loss)
+    monkeypatch.setattr(trainer_module, "loss", loss)
     return tried
 
 
@@ -203,7 +204,7 @@ def test_out_of_memory_in_mid_run_goes_on_from_the_newest_checkpoint(plan, expec
             raise RuntimeError(OUT_OF_MEMORY)
         return real_loss(model, batch, *args)
 
-    monkeypatch.setattr(train_module, "target_loss", loss)
+    monkeypatch.setattr(trainer_module, "loss", loss)
     run = train(plan, folder=tmp_path / "run")
     assert "Going on from checkpoint-4 of 12 steps." in capsys.readouterr().out
     assert losses(run) == pytest.approx(whole, abs=1e-5)
@@ -221,7 +222,7 @@ def test_a_resumed_run_keeps_the_micro_batch_that_fitted(plan, tmp_path, monkeyp
             raise KeyboardInterrupt
         return real_loss(model, batch, *args)
 
-    monkeypatch.setattr(train_module, "target_loss", loss)
+    monkeypatch.setattr(trainer_module, "loss", loss)
     with pytest.raises(KeyboardInterrupt):
         train(plan, folder=tmp_path / "run")
     assert set(tried) == {1, 2}
@@ -268,7 +269,7 @@ def test_another_error_is_raised_at_once(wide, tmp_path, monkeypatch, error):
         tried.append(1)
         raise error
 
-    monkeypatch.setattr(train_module, "target_loss", loss)
+    monkeypatch.setattr(trainer_module, "loss", loss)
     with pytest.raises(type(error)) as raised:
         train(wide, folder=tmp_path / "run")
     assert raised.value is error

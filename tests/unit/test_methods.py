@@ -15,13 +15,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from course_lib import ModelShape, Plan, train
 from course_lib.choose.setup import trained_parameters
 from course_lib.errors import CourseError
-from course_lib.run import soft_prompts
+from course_lib.run import objectives, soft_prompts
 from course_lib.run import train as train_module
 from course_lib.run import trained as trained_module
+from course_lib.run import trainer as trainer_module
 from course_lib.run.chat import encode_rows
 from course_lib.run.generate import answers
 from course_lib.run.merge import merge
-from course_lib.run.methods import METHODS, load_base, load_tokenizer, prepare
+from course_lib.run.methods import METHODS, autocast, load_base, load_tokenizer, prepare
+from course_lib.run.objectives import collator, encode
 from course_lib.run.simulate import simulate
 from course_lib.run.step import collate, target_loss
 from course_lib.run.targets import weightless
@@ -201,7 +203,7 @@ def test_a_new_method_starts_where_the_model_stands(case, plan_of, tiny):
 def test_control_a_p_tuning_run_that_keeps_its_prompt_only_does_not_go_on_to_the_same_weights(
     plan_of, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(train_module, "save_to_go_on", lambda *_: None)
+    monkeypatch.setattr(trainer_module, "save_to_go_on", lambda *_: None)
     run = train(plan_of("p_tuning"), folder=tmp_path / "run")
     folder = shutil.copytree(run.folder, tmp_path / "again")
     shutil.rmtree(folder / "final")
@@ -284,7 +286,7 @@ CHANGED = {
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "full"])
 def test_a_method_reads_the_fields_that_the_table_says_and_no_others(method, tiny):
-    model, plan = weightless(tiny), Plan(method=method)
+    model, plan = weightless(tiny, Plan()), Plan(method=method)
     configure = METHODS[method].config
     moved = {
         field
@@ -358,3 +360,20 @@ def same_file(run, other) -> bool:
 def one_sentence(told) -> bool:
     said = str(told.value)
     return said.endswith(".") and ". " not in said and "\n" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["sft", "classification"])
+@pytest.mark.parametrize("case", CASES)
+def test_under_bf16_what_is_trained_is_held_in_fp32_and_computes(plan_of, tiny, case, objective):
+    plan = plan_of(case, precision="bf16", objective=objective)
+    labels = ["red", "blue"] if objective == "classification" else []
+    model, tokenizer = prepare(tiny, plan, labels), load_tokenizer(tiny)
+    assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
+    rows = [row for row in ROWS if objective == "sft" or row["messages"][-1]["content"] in labels]
+    batch = collator(plan, tokenizer.pad_token_id, model.config)(encode(tokenizer, rows, plan, labels))
+    with autocast(plan):
+        value = objectives.loss(model, batch, plan, objectives.count(batch, plan))
+    value.backward()
+    assert value.isfinite()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)

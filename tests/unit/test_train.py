@@ -186,7 +186,7 @@ def test_a_kill_while_the_plan_is_written_leaves_no_half_plan(plan_of, tmp_path,
         ({"model": "smollm3-1b"}, "There is no model named 'smollm3-1b'"),
         ({"targets": ("q_porj",)}, "no linear module named q_porj (did you mean q_proj?)"),
         ({"max_len": 100}, "longer than max_len = 100"),
-        ({"n_gpus": 2}, "The plan wants 2 devices"),
+        ({"n_gpus": 2}, "The plan wants 2 processes and this is one"),
     ],
 )
 def test_a_plan_that_cannot_run_is_refused_in_a_sentence_before_weights_are_loaded(
