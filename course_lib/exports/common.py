@@ -4,8 +4,10 @@ import json
 
 from course_lib.errors import CourseError
 
-HUB_NAMES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-BETA = 0.1  # DPO: not in the plan; the default of every tool here
+HUB_NAMES = {
+    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "minilm-l6": "sentence-transformers/all-MiniLM-L6-v2",
+}
 LORA = ("lora", "qlora")
 
 
@@ -14,11 +16,14 @@ def hub_name(plan) -> str:
     return HUB_NAMES.get(plan.model, plan.model)
 
 
-def how_to_write(plan, form: str = "messages") -> str:
-    """The line of Python that writes a plan's training rows as JSON lines; `form` as in `DataSet.write_jsonl`."""
+def how_to_write(plan, form: str = "messages", stage: str = "sft") -> str:
+    """The line of Python that writes the training rows of a stage as JSON lines; `form` as in `DataSet.write_jsonl`."""
+    name, file = {"dpo": (plan.pairs, "pairs.jsonl"), "cpt": (plan.texts, "texts.jsonl")}.get(
+        stage, (plan.data, "train.jsonl")
+    )
     rows = f", n_train={plan.n_train}" if plan.n_train else ""
     chosen = "" if form == "messages" else f', form="{form}"'
-    return f'course_lib.load({text(plan.data)}{rows}).write_jsonl("train.jsonl"{chosen})'
+    return f'course_lib.load({text(name)}{rows}).write_jsonl("{file}"{chosen})'
 
 
 def text(value) -> str:
@@ -41,7 +46,7 @@ def refuse_pissa(plan, tool: str) -> None:
     if variant(plan) == "pissa":
         raise CourseError(
             f"{tool} would save a PiSSA adapter without the changed weights that it fits: set variant to plain, or use "
-            "`train`, which turns it into a plain LoRA."
+            "plan.to_script(), which turns it into a plain LoRA."
         )
 
 

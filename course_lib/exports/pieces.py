@@ -1,4 +1,4 @@
-"""Pieces of the exported script: text with {fields}, {{ and }} standing for braces."""
+"""Pieces of the exported script that every method shares: text with {fields}, {{ and }} standing for braces."""
 
 AUTO = """\
 # precision auto: bf16 where the processor computes in it, else fp32
@@ -8,14 +8,38 @@ else:
     BF16 = any(on for name, on in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
 COMPUTE = torch.bfloat16 if BF16 else torch.float32"""
 
+DEVICE = """\
+    device_map={{"": {n} if torch.cuda.is_available() else "cpu"}},"""
+
 QUANTIZED = """\
     quantization_config=BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=COMPUTE,{skip}
-    ),
-    device_map={{"": {device} if torch.cuda.is_available() else "cpu"}},"""
+    ),"""
+
+SKIP_HEAD = """
+        llm_int8_skip_modules=["lm_head", "score", "classifier", "pre_classifier"],  # new layers stay in 16 bits"""
+
+UNPACKED = """
+# On some processors bitsandbytes packs 4-bit weights anew at the first answer, and training then reads them scrambled.
+for layer in model.modules():
+    if hasattr(layer, "support_avx512bf16_for_cpu"):
+        layer.support_avx512bf16_for_cpu = False"""
+
+FP32 = """
+# What is trained is held in fp32, whatever the rest is: an update is often smaller than 16 bits can add.
+for weight in model.parameters():
+    if weight.requires_grad:
+        weight.data = weight.data.float()"""
+
+HIDE = """\
+# TRL would round what is trained on a 4-bit base to bf16, and an update is often smaller than bf16 can add.
+model.get_base_model().is_loaded_in_4bit = False
+"""
+SHOW = """
+model.get_base_model().is_loaded_in_4bit = True"""
 
 LOSS = "# loss {loss}: TRL 1.16 computes the loss in chunks and never builds the logits of a whole batch.\n"
 TOO_LONG = """\
@@ -23,7 +47,7 @@ if longest > {max_len}:
     raise SystemExit(f"The longest row has {{longest}} tokens, max_len is {max_len}; a cut row would lose its answer.")"""
 
 SFT = """\
-rows = load_dataset("json", data_files=args.data, split="train"){select}
+rows = load_dataset("json", data_files={file}, split="train"){select}
 longest = max(len(tokenizer.apply_chat_template(row["messages"], return_dict=True)["input_ids"]) for row in rows)
 {too_long}
 
@@ -47,10 +71,24 @@ marked = "{{% generation %}}" in tokenizer.chat_template
         **training,
     ),
     train_dataset=rows,
-    processing_class=tokenizer,{peft}
-)
-trainer.train()
-trainer.save_model({output}){then}"""
+    processing_class=tokenizer,
+){then}"""
+
+CPT = """\
+# Plain texts: joined, an end-of-sequence token after each, and cut every {max_len} tokens; every token is learned.
+texts = load_dataset("json", data_files={file}, split="train"){select}
+tokens = []
+for ids in tokenizer(texts["text"][:], add_special_tokens=False)["input_ids"]:
+    tokens += [*ids, tokenizer.eos_token_id]
+blocks = [tokens[start : start + {max_len}] for start in range(0, len(tokens), {max_len})]
+blocks = Dataset.from_dict({{"input_ids": [block for block in blocks if len(block) > 1]}})
+
+{loss}trainer = SFTTrainer(
+    model=model,
+    args=SFTConfig(output_dir={output}, max_length={max_len}, **training),
+    train_dataset=blocks,
+    processing_class=tokenizer,
+){then}"""
 
 DPO = """\
 pairs = load_dataset("json", data_files={file}, split="train"){select}
@@ -61,60 +99,76 @@ longest = max(
 )
 {too_long}
 
-{loss}trainer = DPOTrainer(
-    model=model,{reference}
+# A chat template with generation marks says where an answer ends; the tokens that it writes after that are not learned.
+after = 0
+if "{{% generation %}}" in tokenizer.chat_template:
+    chat = pairs[0]["prompt"] + pairs[0]["chosen"]
+    chat = tokenizer.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)
+    after = chat["assistant_masks"][::-1].index(1)
+
+
+class AnswersOnly(DataCollatorForPreference):
+    def torch_call(self, examples: list[dict]) -> dict:
+        for row in examples:
+            for answer in ("chosen_ids", "rejected_ids"):
+                row[answer] = row[answer][: len(row[answer]) - after]
+        return super().torch_call(examples)
+
+
+{start_here}model.eval()  # the reference is computed without dropout
+{loss}trainer = {trainer}(
+    model=model,
     args=DPOConfig(
         output_dir={output},
         max_length={max_len},
-        beta={beta},  # not in the plan: TRL's default{rate}
-        **training,
+        beta={beta!r},
+        precompute_ref_log_probs=True,  # once, before training: no second model beside this one
+        disable_dropout=False,
+        **{training},
     ),
     train_dataset=pairs,
-    processing_class=tokenizer,{peft}
-)
-trainer.train()
-trainer.save_model({output})"""
+    data_collator=AnswersOnly(pad_token_id=tokenizer.pad_token_id),
+    processing_class=tokenizer,
+){then}"""
 
-CPT = """\
-texts = load_dataset("json", data_files={file}, split="train")
+START_HERE = """\
+class FromHere(DPOTrainer):
+    \"\"\"The reference is the model as it stands when DPO begins, adapter included. TRL would switch that off.\"\"\"
 
-# First the plain texts: joined, cut into blocks of max_len tokens, every token learned.
-{loss}trainer = SFTTrainer(
-    model=model,
-    args=SFTConfig(
-        output_dir={output},
-        max_length={max_len},
-        packing=True,
-        packing_strategy="wrapped",
-        **training,
-    ),
-    train_dataset=texts,
-    processing_class=tokenizer,{peft}
-)
-trainer.train()
-trainer.save_model({output}){then}"""
+    def compute_ref_log_probs(self, model, inputs):
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+        inputs = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"], "labels": labels}
+        with torch.no_grad(), self.accelerator.autocast():
+            said = model(**inputs, use_cache=False, fused_lm_head=True)
+        return said.log_probs.sum(dim=1).chunk(2)
 
-GOES_ON = "\nmodel = trainer.model  # the next stage trains on"
-MERGED = """
-model = trainer.model.merge_and_unload()  # the next stage's reference, and where its new adapter starts
-model.save_pretrained(args.output + "/merged")"""
 
-ONE_RATE = """
-        # The plan has one learning rate, so both stages take it; DPO mostly wants a tenth of what SFT wants."""
+"""
+NO_COPY = """
+model.delete_adapter("ref")  # TRL's copy, not needed"""
 
 LABELS = """\
-rows = load_dataset("json", data_files=args.data, split="train"){select}
+rows = load_dataset("json", data_files={file}, split="train"){select}
 labels = sorted({{row["messages"][-1]["content"] for row in rows}})"""
 
+PAD_LEFT = """\
+# Behind virtual tokens a causal classifier cannot tell padding from text, and reads its answer off the last position.
+if model.config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:  # these are encoders, which read it off the first
+    tokenizer.padding_side = "left"
+
+
+"""
+
 CLASSIFY = """\
-def encode(row: dict) -> dict:
+{pad_left}def encode(row: dict) -> dict:
     text, label = (message["content"] for message in row["messages"][-2:])
     return {{"input_ids": tokenizer(text)["input_ids"], "labels": labels.index(label)}}
 
 
 rows = rows.map(encode, remove_columns=rows.column_names)
 longest = max(len(row["input_ids"]) for row in rows)
-{too_long}
+if longest > {max_len}:
+    raise SystemExit(f"The longest text has {{longest}} tokens, max_len is {max_len}; a cut text would lose its end.")
 
 trainer = Trainer(
     model=model,
@@ -122,6 +176,4 @@ trainer = Trainer(
     train_dataset=rows,
     data_collator=DataCollatorWithPadding(tokenizer),
     processing_class=tokenizer,
-)
-trainer.train()
-trainer.save_model({output})"""
+){then}"""
