@@ -14,6 +14,11 @@ STAGES = {
     "openai": ("validating_files", "queued", "running", "succeeded"),
     "together": ("pending", "queued", "running", "completed"),
 }
+BOTH = {"model", "training_file", "validation_file", "suffix"}
+KNOWN = {  # parameters of a new job
+    "openai": BOTH | {"method", "seed"},
+    "together": BOTH | {"n_epochs", "n_evals", "training_method", "from_checkpoint"},
+}
 JOBS = re.compile(r"/v1/(fine_tuning/jobs|fine-tunes)(?:/([^/]+))?(?:/(cancel|events))?$")
 
 
@@ -139,14 +144,36 @@ class Handler(BaseHTTPRequestHandler):
         return 200, {"id": file, "object": "file", "status": "processed"}
 
     def _create(self, state: StandIn, kind: str, asked: dict) -> tuple[int, dict]:
-        if asked["model"] not in MODELS:
-            return fault(404, f"The model `{asked['model']}` does not exist", "model_not_found")
-        if asked["training_file"] not in state.files:
-            return fault(400, f"File {asked['training_file']} does not exist")
-        job = {"id": f"ft-{len(state.jobs) + 1}", "status": STAGES[kind][0], "model": asked["model"]}
+        if refusal := self._refusal(state, kind, asked):
+            return refusal
+        job = {"id": f"ft-{len(state.jobs) + 1}", "status": STAGES[kind][0]}
+        job["model"] = asked.get("model") or asked["from_checkpoint"]
         job |= {"training_file": asked["training_file"], "_asked": asked, "_notes": ["Created <b>job</b>"]}
         state.jobs.insert(0, job)
         return 200, {key: value for key, value in job.items() if not key.startswith("_")}
+
+    def _refusal(self, state: StandIn, kind: str, asked: dict) -> tuple[int, dict] | None:
+        """What the services refuse: unknown models and files, rows of another form than the method's, words of the other one."""
+        known = MODELS if kind == "together" else (*MODELS, *self._tuned(state))
+        if kind == "together" and ("model" in asked) == ("from_checkpoint" in asked):
+            return fault(400, "You must specify either a model or a checkpoint to start a job from, not both")
+        if asked.get("model", known[0]) not in known:
+            return fault(404, f"The model `{asked['model']}` does not exist", "model_not_found")
+        if asked.get("from_checkpoint") and asked["from_checkpoint"] not in self._tuned(state):
+            return fault(404, f"The checkpoint {asked['from_checkpoint']} does not exist")
+        if asked["training_file"] not in state.files:
+            return fault(400, f"File {asked['training_file']} does not exist")
+        method = asked.get("method", {}).get("type") or asked.get("training_method", {}).get("method")
+        keys = {"input", "preferred_output", "non_preferred_output"} if method == "dpo" else {"messages"}
+        for number, line in enumerate(state.files[asked["training_file"]].splitlines(), 1):
+            if set(json.loads(line)) != keys:
+                return fault(400, f"Invalid file format for this method. Line {number} has other keys.")
+        strange = set(asked) - KNOWN[kind]
+        return fault(400, f"Unknown parameter: {min(strange)}") if strange else None
+
+    def _tuned(self, state: StandIn) -> list[str]:
+        names = [job.get("fine_tuned_model") or job.get("output_name") for job in state.jobs]
+        return [name for name in names if name]
 
     def _list(self, state: StandIn) -> tuple[int, dict]:
         after = re.search(r"after=([^&]+)", self.path)
@@ -174,8 +201,7 @@ class Handler(BaseHTTPRequestHandler):
             job["trained_tokens" if kind == "openai" else "token_count"] = 1234
 
     def _chat(self, state: StandIn, asked: dict) -> tuple[int, dict]:
-        tuned = {job.get("fine_tuned_model") or job.get("output_name") for job in state.jobs}
-        if asked["model"] not in {*MODELS, *tuned}:
+        if asked["model"] not in {*MODELS, *self._tuned(state)}:
             return fault(404, f"The model `{asked['model']}` does not exist", "model_not_found")
         text = f"{asked['model']} heard: {asked['messages'][-1]['content']}"
         return 200, {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}

@@ -18,6 +18,7 @@ from course_lib.errors import CourseError
 from course_lib.run.hosted_files import HostedFiles, check_file
 from course_lib.run.hosted_job import Job
 from course_lib.run.hosted_record import RECORD, digest_of, keep, read
+from course_lib.run.hosted_request import check_names, request
 from course_lib.run.hosted_wire import JOBS, Refused, Unclear, Wire
 from course_lib.said import clip, say
 
@@ -63,8 +64,10 @@ class Hosted:
         suffix: str | None = None,
         seed: int | None = None,
         again: bool = False,
+        beta: float | None = None,
+        tuned: bool = False,
     ) -> Job:
-        """Check and upload the files and make a job, which the service charges for.
+        """Check and upload the files and make a job, which the service charges for: DPO where the files hold preference pairs.
 
         Args:
             model: the service's name of a model that it fine-tunes.
@@ -72,22 +75,20 @@ class Hosted:
             suffix: becomes part of the new model's name.
             seed: of the training, OpenAI only.
             again: make a job, and pay, although these files were submitted before.
+            beta: of DPO, how strongly the model holds to where it started; None = the service's default. Pairs only.
+            tuned: `model` came out of an earlier job there, and this one goes on from it.
 
         Raises:
             CourseError: a fault in a file (nothing is uploaded), files submitted before, another submit in this folder under
                 way, or the service's refusal or trouble. After trouble, submit again: it looks for the job before making one.
         """
-        _check_names(model, *([] if suffix is None else [suffix]))
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise CourseError("epochs must be a whole number of 1 or more.")
-        if seed is not None and (self.wire.provider == "together" or not isinstance(seed, int)):
-            raise CourseError("A seed must be a whole number, and is not sent to Together: leave seed out.")
+        asked = request(files, self.wire.provider, model, epochs, suffix=suffix, seed=seed, beta=beta, tuned=tuned)
         for file, training in ((files.train, True), (files.validation, False)):
-            if file and (faults := check_file(file, self.wire.provider, training=training)):
+            if file and (faults := check_file(file, self.wire.provider, training=training, form=files.form)):
                 raise CourseError(f"Nothing was uploaded, as {len(faults)} faults were found; the first: {faults[0]}")
         try:
             with FileLock(files.folder / ".hosted.lock", timeout=0):
-                return self._submit(files, model, epochs, suffix, seed, again)
+                return self._submit(files, again, asked)
         except Timeout:
             raise CourseError(f"Another submit is under way in {files.folder}: wait until it has ended.") from None
         except OSError as error:
@@ -122,7 +123,7 @@ class Hosted:
         Raises:
             CourseError: text that is not valid Unicode, a model that is not known, an answer without text, or as always.
         """
-        _check_names(model)
+        check_names(model)
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         try:
@@ -139,7 +140,7 @@ class Hosted:
             raise CourseError(f"{self.wire.host} answered without text: ask in other words, or check the model's name.")
         return text
 
-    def _submit(self, files, model, epochs, suffix, seed, again) -> Job:
+    def _submit(self, files: HostedFiles, again: bool, asked: dict) -> Job:
         folder, digest, record = files.folder, digest_of(files), read(files.folder)
         earlier = [*record["earlier"], record["job"] or record["training_file"]] if record else []
         if record is None or again or record["digest"] != digest:
@@ -166,15 +167,17 @@ class Hosted:
                 )
                 keep(folder, record | {"job": found})
                 return Job(self.wire, folder, found)
-        body = _request(self.wire.provider, record, model, epochs, suffix, seed)
-        made = self._make(body)
+        made = self._make(asked | {name: record[name] for name in ("training_file", "validation_file") if record[name]})
         keep(folder, record | {"job": made})
         say(f"{self.wire.host} has taken the job {made}; its id is in {folder / RECORD}.")
         return Job(self.wire, folder, made)
 
     def _make(self, body: dict) -> str:
         """Id of a new job. A request is sent again only when it is known that the one before made none."""
-        path, about = JOBS[self.wire.provider], f"the job or the model {clip(str(body['model']), 80)}"
+        path, about = (
+            JOBS[self.wire.provider],
+            f"the job or the model {clip(body.get('model') or body['from_checkpoint'], 80)}",
+        )
         sent = 0
         while True:
             pause, sent = 0.5 * 2**sent, sent + 1
@@ -212,19 +215,3 @@ class Hosted:
             raise CourseError(
                 f"The files of {folder} were sent to {record['base_url']}: ask Hosted({record['base_url']!r}, ...) for their job."
             )
-
-
-def _check_names(*names: str) -> None:
-    if not all(isinstance(name, str) and name and name.isprintable() for name in names):
-        raise CourseError("model and suffix must be names in plain text, as the service writes them.")
-
-
-def _request(provider: str, record: dict, model: str, epochs: int, suffix: str | None, seed: int | None) -> dict:
-    """What makes a job, in the words of the service; what is None is left out."""
-    body = {"model": model, "training_file": record["training_file"], "validation_file": record["validation_file"]}
-    if provider == "openai":
-        method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": epochs}}}
-        body |= {"method": method, "suffix": suffix, "seed": seed}
-    else:
-        body |= {"n_epochs": epochs, "suffix": suffix, "n_evals": epochs if record["validation_file"] else None}
-    return {key: value for key, value in body.items() if value is not None}

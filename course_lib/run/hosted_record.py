@@ -7,7 +7,7 @@ from pathlib import Path
 from course_lib.errors import CourseError
 from course_lib.folders import write_whole
 from course_lib.run.hosted_files import HostedFiles
-from course_lib.run.hosted_wire import ID
+from course_lib.run.hosted_wire import ID, JOBS
 
 RECORD = "hosted_job.json"
 
@@ -30,9 +30,20 @@ def read(folder: Path) -> dict | None:
     """
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        wanted = {"base_url": str, "digest": str, "training_file": str, "job": str | None, "earlier": list}
+        wanted = {
+            "base_url": str,
+            "provider": str,
+            "digest": str,
+            "training_file": str,
+            "job": str | None,
+            "earlier": list,
+        }
         right = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in wanted.items())
-        if right and all(ID.fullmatch(record[key] or "none") for key in ("training_file", "job")):
+        if (
+            right
+            and record["provider"] in JOBS
+            and all(ID.fullmatch(record[key] or "none") for key in ("training_file", "job"))
+        ):
             return record
     except FileNotFoundError:
         return None

@@ -8,6 +8,7 @@ from course_lib.choose.decision import Change, Reason
 from course_lib.choose.explain import MEMORY
 from course_lib.choose.gpus import Gpu, prices
 from course_lib.choose.gpus import gpu as device_of
+from course_lib.choose.offers import open_offer
 from course_lib.choose.rules import CPU_GIB, NO_BF16
 from course_lib.choose.selector import Recommendation
 from course_lib.choose.shapes import ModelShape
@@ -18,7 +19,6 @@ from course_lib.widgets.figures import memory_picture
 from course_lib.widgets.markup import Html, heading, rich, table, tag
 from course_lib.widgets.words import FIELDS, METHODS, OBJECTIVES, QUESTIONS, source_in_words, value_in_words
 
-OFFERS = ((16e9, "open, up to 16B"), (69e9, "open, 17B to 69B"), (100e9, "open, 70B to 100B"))
 COMPUTER = "cpu-2"  # what a reader without a GPU is taken to have
 
 
@@ -59,7 +59,7 @@ def costs(rec: Recommendation, device: str | None = None) -> tuple[str, ...]:
     )
     if rec.method == "hosted":
         size = ModelShape.of(plan.model).params
-        offer = next((name for most, name in OFFERS if size <= most), None)
+        offer = open_offer(size)
         dollars = f"about {_dollars(hosted_price(tokens, offer, 'lora'))}" if offer else "not in our price table"
         return (
             f"Price at a service: {dollars} (prices of {prices().as_of}; services have a least fee).",

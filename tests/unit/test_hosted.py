@@ -8,15 +8,29 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 
 import pytest
 from hosted_stand_in import KEY, stand_in
+from openai.types.fine_tuning.job_create_params import Method
+from pydantic import TypeAdapter
+from situations import random_situations
+from typer import Typer
+from typer.testing import CliRunner
 
+from course_lib import Plan, recommend
 from course_lib.errors import CourseError
-from course_lib.run import hosted
+from course_lib.run import hosted, hosted_files
 from course_lib.run.hosted import Hosted
-from course_lib.run.hosted_files import HostedFiles, check_file, price, write_files
+from course_lib.run.hosted_files import KEPT, HostedFiles, check_file, read_files, write_files
+from course_lib.run.hosted_plan import parts_in, prepare, submit_next
+from course_lib.run.hosted_price import price
 from course_lib.run.hosted_record import RECORD
+from course_lib.run.hosted_rows import to_line
+from course_lib.run_hosted_cli import add_to
+
+app = Typer()
+add_to(app)
 
 
 class Words:
@@ -128,10 +142,264 @@ def test_a_price_is_worked_out_looked_up_or_said_to_be_unknown(files):
     assert "from memory" in str(looked_up)
     unknown = price(files, 1, model="gpt-9")
     assert unknown.dollars is None
-    assert "No price is known for gpt-9" in str(unknown)
+    assert "No price is known for fine-tuning of gpt-9" in str(unknown)
     for epochs, dollars in ((0, 1.0), (True, 1.0), (1, -1.0), (1, float("nan"))):
         with pytest.raises(CourseError):
             price(files, epochs, dollars)
+
+
+# Preference pairs
+
+
+def pair(i: int, **other) -> dict:
+    return {
+        "prompt": [{"role": "user", "content": f"alpha{i} beta{i} gamma{i} delta{i}"}],
+        "chosen": [{"role": "assistant", "content": f"good {i}"}],
+        "rejected": [{"role": "assistant", "content": f"bad answer {i}"}],
+    } | other
+
+
+@pytest.fixture
+def pairs(tmp_path) -> HostedFiles:
+    own = written(tmp_path / "pairs.jsonl", [pair(i) for i in range(20)])
+    return write_files(own, tmp_path / "preferences", tokenizer=Words())
+
+
+def test_pairs_are_written_as_both_services_read_them_and_counted(pairs):
+    rows = [json.loads(line) for line in pairs.train.read_text(encoding="utf-8").splitlines()]
+    assert all(set(row) == {"input", "preferred_output", "non_preferred_output"} for row in rows)
+    assert rows[0]["preferred_output"][0]["content"].startswith("good")
+    assert (pairs.form, pairs.rows) == ("pair", 16)
+    assert pairs.tokens == 16 * (4 + 2 + 4 + 3)
+    assert "16 rows of preference pairs" in str(pairs)
+    for provider in ("openai", "together"):
+        assert check_file(pairs.train, provider, form="pair") == []
+    assert "messages: is missing" in check_file(pairs.train)[0]
+
+
+def test_what_was_written_is_found_again_and_damage_is_said(files, pairs):
+    assert read_files(files.folder) == files
+    assert read_files(pairs.folder) == pairs
+    whole = json.loads((pairs.folder / KEPT).read_text())
+    damages = [
+        whole | {"form": "text"},
+        whole | {"provider": "<b>"},
+        whole | {"rows": "9"},
+        whole | {"train": "/key"},
+        [],
+    ]
+    for damage in ("{", "[" * 100_000, *map(json.dumps, damages)):
+        (pairs.folder / KEPT).write_text(damage)
+        with pytest.raises(CourseError, match="is damaged: write the files anew"):
+            read_files(pairs.folder)
+    with pytest.raises(CourseError, match="There are no files for a service"):
+        read_files(pairs.folder / "none")
+
+
+def test_pairs_that_a_service_would_refuse_are_named_by_line_and_place(tmp_path):
+    good = json.loads(to_line(pair(0), "pair"))
+    answer = good["preferred_output"]
+    rows = {
+        "preferred_output: is missing": {"input": good["input"], "non_preferred_output": answer},
+        "input: must be an object with messages": good | {"input": good["input"]["messages"]},
+        "input.messages.0.role: is 'robot'": good | {"input": {"messages": [{"role": "robot", "content": "x"}]}},
+        "input.messages.0.role: is assistant": good | {"input": {"messages": answer}},
+        "preferred_output: has 2 messages": good | {"preferred_output": answer * 2},
+        "preferred_output: must be a list of messages": good | {"preferred_output": "yes"},
+        "non_preferred_output: is the same answer as preferred_output": good | {"non_preferred_output": answer},
+        "non_preferred_output.0.content: is empty": good
+        | {"non_preferred_output": [{"role": "assistant", "content": ""}]},
+    }
+    file = written(tmp_path / "own.jsonl", [*rows.values(), good | {"id": 7}, good])
+    faults = check_file(file, "together", form="pair", training=False)
+    for number, (words, fault) in enumerate(zip(rows, faults, strict=False), 1):
+        assert fault.startswith(f"own.jsonl:{number} {words}"), fault
+    assert faults[8:] == ["own.jsonl:9: has the key 'id', which together refuses; remove it"]
+
+
+def test_plain_texts_are_not_for_services(tmp_path):
+    own = written(tmp_path / "own.jsonl", [{"text": f"word{i} " * 40} for i in range(20)])
+    with pytest.raises(CourseError, match="holds plain texts, and services fine-tune on chats or preference pairs"):
+        write_files(own, tmp_path / "out", tokenizer=Words())
+
+
+def test_dpo_is_asked_for_in_the_words_of_each_service(service, pairs):
+    address, state = service
+    at(address).submit(pairs, "small-model", 2, beta=0.2)
+    asked = state.jobs[0]["_asked"]
+    assert asked["method"] == {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 2, "beta": 0.2}}}
+    assert (
+        TypeAdapter(Method).validate_python(asked["method"]) == asked["method"]
+    )  # drops keys that OpenAI does not know
+    at(address, provider="together").submit(pairs, "small-model", 2, beta=0.2, again=True)
+    assert state.jobs[0]["_asked"] | {"training_file": "", "validation_file": ""} == {
+        **{"model": "small-model", "training_file": "", "validation_file": "", "n_epochs": 2, "n_evals": 2},
+        "training_method": {"method": "dpo", "dpo_beta": 0.2},
+    }
+    at(address).submit(pairs, "small-model", 1, again=True)
+    assert "beta" not in json.dumps(state.jobs[0]["_asked"])
+
+
+def test_beta_and_the_form_of_files_are_checked_before_anything_is_sent(service, files, pairs):
+    address, state = service
+    for them, beta in ((files, 0.1), (pairs, 0), (pairs, "0.1"), (pairs, float("inf"))):
+        with pytest.raises(CourseError, match="beta is a number above 0, and goes with preference pairs"):
+            at(address).submit(them, "small-model", 1, beta=beta)
+    with pytest.raises(CourseError, match=r"Nothing was uploaded.*input: is missing"):
+        at(address).submit(replace(files, form="pair"), "small-model", 1)
+    assert state.requests == []
+
+
+def test_without_the_check_the_service_would_refuse_files_of_the_wrong_form(service, files, monkeypatch):
+    address, state = service
+    monkeypatch.setattr(hosted, "check_file", lambda *_, **__: [])
+    with pytest.raises(CourseError, match="Line 1 has other keys"):
+        at(address).submit(replace(files, form="pair"), "small-model", 1)
+    assert state.made() == 0
+
+
+def test_the_price_of_dpo_is_looked_up_apart(files, pairs, tmp_path, monkeypatch):
+    own = tmp_path / "prices.toml"
+    monkeypatch.setenv("COURSE_PRICES", str(own))
+    own.write_text(
+        'as_of = "2026"\nchecked = false\nnote = "made up"\nrental = []\nhosted = [\n'
+        '{ model = "m", provider = "OpenAI", method = "sft", per_million_tokens = 1 },\n'
+        '{ model = "m", provider = "OpenAI", method = "dpo", per_million_tokens = 2 },\n'
+        '{ model = "open, 70B to 100B", provider = "Together", method = "lora", per_million_tokens = 3 },\n'
+        '{ model = "open, 70B to 100B", provider = "Together", method = "lora-dpo", per_million_tokens = 4 },\n'
+        "]\n[electricity]\nlow = 0.1\nhigh = 0.2\n"
+    )
+    for them, model, provider, dollars in (
+        (files, "m-2025-01-01", "openai", 1),
+        (pairs, "m", "openai", 2),
+        (files, "Qwen/Qwen2.5-72B-Instruct", "together", 3),
+        (pairs, "Qwen/Qwen2.5-72B-Instruct", "together", 4),
+    ):
+        found = price(replace(them, provider=provider), 1, model=model)
+        assert found.dollars == pytest.approx(them.tokens * dollars / 1e6)
+    assert price(replace(pairs, provider="together"), 1, model="gpt-9").dollars is None
+    assert "for DPO of gpt-9" in str(price(pairs, 1, model="gpt-9"))
+
+
+# A plan in parts
+
+PLAN = Plan(objective="sft+dpo", beta=0.2, epochs=2)
+
+
+@pytest.fixture
+def plan(tmp_path) -> Plan:
+    data = written(tmp_path / "chats.jsonl", [chat(i) for i in range(20)])
+    return PLAN.but(data=data, pairs=written(tmp_path / "pairs.jsonl", [pair(i) for i in range(20)]))
+
+
+@pytest.mark.parametrize("provider", ["openai", "together"])
+def test_sft_then_dpo_goes_on_from_the_model_of_the_first_job(service, plan, tmp_path, provider):
+    address, state = service
+    folder, here = tmp_path / "hosted", at(address, provider=provider)
+    first, second = prepare(plan, folder, provider=provider, tokenizer=Words())
+    assert (first.form, second.form) == ("chat", "pair")
+    assert [part.folder for part in parts_in(folder)] == [first.folder, second.folder]
+    job = submit_next(here, folder, "small-model")
+    with pytest.raises(CourseError, match="next part starts from its model: submit again when it is done"):
+        submit_next(here, folder, "small-model")
+    tuned = job.wait(5, 0.01)
+    submit_next(here, folder, "small-model").wait(5, 0.01)
+    asked = state.jobs[0]["_asked"]
+    assert asked["model" if provider == "openai" else "from_checkpoint"] == tuned
+    assert ("model" in asked) == (provider == "openai")
+    assert "0.2" in json.dumps(asked)
+    assert "beta" not in json.dumps(state.jobs[1]["_asked"])
+    with pytest.raises(CourseError, match="submitted before, as job ft-2"):
+        submit_next(here, folder, "small-model")
+    assert state.made() == 2
+
+
+def test_a_first_part_that_failed_is_submitted_anew_only_when_asked(service, plan, tmp_path):
+    address, state = service
+    prepare(plan, tmp_path / "hosted", tokenizer=Words())
+    job = submit_next(at(address), tmp_path / "hosted", "small-model")
+    job.cancel()
+    with pytest.raises(CourseError, match=r"is cancelled.*submit again when its cause is mended, with again"):
+        submit_next(at(address), tmp_path / "hosted", "small-model")
+    assert submit_next(at(address), tmp_path / "hosted", "small-model", again=True).id == "ft-2"
+    assert state.jobs[0]["_asked"]["method"]["type"] == "supervised"
+
+
+def test_a_plan_that_no_service_runs_and_data_of_the_wrong_form_are_refused(plan, tmp_path):
+    for objective in ("cpt", "cpt+sft", "classification"):
+        with pytest.raises(CourseError, match="set objective to sft, dpo or sft"):
+            prepare(plan.but(objective=objective), tmp_path / "hosted")
+    with pytest.raises(CourseError, match="does not hold preference pairs, which dpo needs: set pairs"):
+        prepare(plan.but(objective="dpo", pairs=plan.data), tmp_path / "hosted", tokenizer=Words())
+    with pytest.raises(CourseError, match="No plan was prepared in"):
+        submit_next(at("https://service.example/v1"), tmp_path, "small-model")
+
+
+@pytest.mark.slow
+def test_whatever_is_recommended_as_hosted_can_be_prepared_checked_and_priced(tmp_path):
+    seen = {}
+    for situation in random_situations(600, seed=3):
+        found = recommend(situation)
+        if found.method == "hosted":
+            seen.setdefault((found.objective, found.model, found.plan.epochs), found.plan)
+    assert {objective for objective, *_ in seen} == {"sft", "dpo", "sft+dpo"}
+    for number, plan in enumerate(seen.values()):
+        for provider in ("openai", "together"):
+            files = prepare(plan, tmp_path / f"{number}-{provider}", provider=provider, tokenizer=Words())
+            assert [them.form for them in files] == [
+                {"sft": "chat", "dpo": "pair"}[part] for part in plan.objective.split("+")
+            ]
+            for them in files:
+                assert price(them, plan.epochs, 1.0).dollars > 0
+                if them.form == "chat" and provider == "together":
+                    assert price(them, plan.epochs, model=plan.model).dollars > 0
+
+
+# From a terminal
+
+
+def course(*words) -> str:
+    done = CliRunner().invoke(app, ["hosted", *map(str, words)])
+    if isinstance(done.exception, CourseError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_plan_is_prepared_submitted_watched_stopped_and_tried_from_a_terminal(service, plan, tmp_path, monkeypatch):
+    address, state = service
+    monkeypatch.setattr(hosted_files, "_own_tokenizer", Words)
+    monkeypatch.setenv("OWN_KEY", KEY)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    folder, there = tmp_path / "hosted", ("--base-url", address, "--key-env", "OWN_KEY")
+    said = course("prepare", plan.to_yaml(tmp_path / "my_plan.yaml"), folder, "--model", "Qwen/Qwen2.5-72B-Instruct")
+    assert "rows of preference pairs" in said
+    assert said.count("at the price of") >= 1
+    assert f"course hosted submit {folder} MODEL" in said
+    assert state.requests == []
+    assert "was not submitted yet" in course("status", folder, *there)
+    with pytest.raises(CourseError, match="there is nothing to stop"):
+        course("cancel", folder, *there)
+    course("submit", folder, "small-model", *there)
+    monkeypatch.setattr(hosted.Job.wait, "__defaults__", (5, 0.01))
+    assert "is done: the model is ft:small-model:ft-1" in course("status", folder, "--wait", *there)
+    course("submit", folder, "small-model", *there)
+    assert state.jobs[0]["_asked"]["from_checkpoint"] == "ft:small-model:ft-1"
+    assert "cancelled" in course("cancel", folder, *there)
+    assert "heard: hello" in course("ask", "ft:small-model:ft-1", "hello", *there)
+
+
+def test_a_folder_of_a_stranger_does_not_decide_where_the_key_goes(service, plan, tmp_path, monkeypatch):
+    """What is noted in a folder may be anybody's: its address is compared with the reader's own, and never called."""
+    address, state = service
+    prepare(plan.but(objective="sft"), tmp_path / "hosted", tokenizer=Words())
+    submit_next(at(address), tmp_path / "hosted", "small-model")
+    state.requests.clear()
+    with pytest.raises(CourseError, match=r"were sent to http://127\.0\.0\.1"):
+        course("status", tmp_path / "hosted")
+    assert state.requests == []
+    course("status", tmp_path / "hosted", "--base-url", address)
+    assert state.requests != []
 
 
 # The way from rows to an answer
