@@ -53,6 +53,7 @@ recovery: setup
 
 bench: assets
 	@$(PY) -m tests.bench.speed
+	@$(PY) -m tests.bench.methods
 
 wheel: setup
 	@$(PY) -m pip wheel -q --disable-pip-version-check $(PIP_ARGS) --no-deps --no-build-isolation -w . . && echo "Upload course_lib-*.whl beside a notebook, for instance on Colab: its first cell installs it."

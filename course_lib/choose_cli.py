@@ -158,10 +158,10 @@ def estimate(
 
 
 def methods(model: Annotated[str, typer.Argument(help="a model by name")] = "smollm2-135m", gpu: GpuName = None):
-    """Every method that `train` runs, side by side for one model: what it trains, its memory, its cost."""
-    from course_lib.prove.methods_table import methods_table
+    """Every method and every objective that `train` runs, side by side for one model: what each trains, its memory, its cost."""
+    from course_lib.prove.methods_table import methods_table, objectives_table
 
-    print(methods_table(model, gpu))
+    print(methods_table(model, gpu), objectives_table(model, gpu), sep="\n\n")
 
 
 def _score(path: Path | None, leave_one_out: bool, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from course_lib import choose_cli, learn_cli
+from course_lib import choose_cli, learn_cli, prove_cli, run_hosted_cli
 from course_lib.errors import CourseError
 from course_lib.folders import on_colab, work_folder
 from course_lib.learn.doctor import Line, examine, shown, writable
@@ -117,6 +117,7 @@ class Form(StrEnum):
     TRL_YAML = "trl-yaml"
     LLAMAFACTORY = "llamafactory"
     AXOLOTL = "axolotl"
+    UNSLOTH = "unsloth"
 
 
 @app.command()
@@ -130,6 +131,7 @@ def script(plan: Path, form: Form = Form.TRL_SCRIPT) -> None:
         Form.TRL_YAML: exports.to_trl_yaml,
         Form.LLAMAFACTORY: exports.to_llamafactory,
         Form.AXOLOTL: exports.to_axolotl,
+        Form.UNSLOTH: exports.to_unsloth,
     }
     typer.echo(write[form](Plan.from_yaml(plan)), nl=False)
 
@@ -182,6 +184,8 @@ def copy_exercises(root: Path, work: Path) -> list[str]:
 
 choose_cli.add_to(app)
 learn_cli.add_to(app)
+prove_cli.add_to(app)
+run_hosted_cli.add_to(app)
 
 
 def main() -> None:

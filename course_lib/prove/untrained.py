@@ -1,0 +1,56 @@
+"""What fine-tuning has to beat: the same model with a prompt alone, with solved examples in it, and the most frequent label."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoConfig
+
+from course_lib.plan import Plan
+from course_lib.prove.evaluate import evaluate, few_shot
+from course_lib.prove.evaluated import metrics_of, room_for
+from course_lib.prove.log_likelihood import longest
+from course_lib.prove.metrics import accuracy, macro_f1
+from course_lib.prove.scores import Scores, scored
+from course_lib.run.chat import prompt_ids
+from course_lib.run.data import DataSet
+from course_lib.run.methods import load_base, load_tokenizer
+from course_lib.run.targets import is_encoder
+
+SHOTS = 4  # solved examples in the longer prompt
+CHATS = ("json", "label", "text")
+
+
+def untrained(plan: Plan, folder: Path, data: DataSet, n: int | None) -> dict[str, Scores]:
+    """Name of each way to do without fine-tuning -> its scores on the first `n` test rows; `folder` holds the base model.
+
+    The base model is not quantised, whatever the plan: a prompt needs no room for training.
+    """
+    metrics, found = metrics_of(plan, data), {}
+    if "accuracy" in metrics:
+        found["most frequent label"] = _always_the_same(data, n)
+    if is_encoder(AutoConfig.from_pretrained(folder, trust_remote_code=False)):
+        return found
+    model = load_base(folder, Plan(model=plan.model, precision=plan.precision)).eval()
+    tokenizer = load_tokenizer(folder)
+    if data.answer not in CHATS:
+        return found | {"base model": evaluate(model, data, metrics, n=n)}
+    room = room_for(tokenizer, data)
+    for shots in (0, min(SHOTS, len(data.train))):
+        prompts = few_shot(data.test[:n], data.train[:shots])
+        if max(len(prompt_ids(tokenizer, row)) for row in prompts) + room > longest(model):
+            print(f"{shots} solved examples and a question are longer than the model reads: they are not tried.")
+            continue
+        name = f"{shots}-shot prompt"
+        found[name] = evaluate(model, data, metrics, shots=shots, n=n, max_new_tokens=room, name=name)
+    return found
+
+
+def _always_the_same(data: DataSet, n: int | None) -> Scores:
+    """The most frequent training label, said whatever is asked."""
+    rows = data.test[:n]
+    wanted = [row["messages"][-1]["content"] for row in rows]
+    label = Counter(row["messages"][-1]["content"] for row in data.train).most_common(1)[0][0]
+    said = [label] * len(rows)
+    right = np.array([accuracy(label, want) for want in wanted])
+    return scored({"accuracy": right, "macro_f1": macro_f1(said, wanted)}, rows, [])

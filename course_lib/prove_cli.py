@@ -1,0 +1,61 @@
+"""`course pipeline`, `course compare-runs`, `course search`: proving, from a terminal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from course_lib.errors import CourseError
+
+Rows = Annotated[int | None, typer.Option("--n", help="score the first N test rows; none: all")]
+
+
+def pipeline(
+    plan: Annotated[Path, typer.Argument(help="a plan file")],
+    folder: Annotated[
+        Path | None, typer.Option(help="where the run is kept; none: where `course train` keeps it")
+    ] = None,
+    n: Rows = None,
+):
+    """From a plan to a described model: data, checks, baselines, training, scores, report, model card; goes on after a kill."""
+    from course_lib.prove.pipeline import run_pipeline
+
+    made = run_pipeline(plan, folder, n)
+    print(f"\n{made}")
+
+
+def compare_runs(
+    folders: Annotated[list[Path], typer.Argument(help="folders of finished runs; the first is compared with")],
+    metric: Annotated[str | None, typer.Option(help="one metric; none: all that fit the data")] = None,
+    n: Rows = None,
+):
+    """Several finished runs in one table, with intervals and paired differences."""
+    from course_lib.prove.compare import compare_runs as compare
+
+    print(compare(folders, metric=metric, n=n))
+
+
+def search(
+    plan: Annotated[Path, typer.Argument(help="a plan file")],
+    field: Annotated[list[str], typer.Option(help="lr=1e-4..1e-2 or rank=4,8,16; give it once for each field")] = [],  # noqa: B006
+    trials: Annotated[int, typer.Option(help="how many in all, those before a kill included")] = 20,
+    folder: Annotated[Path | None, typer.Option(help="where the search is kept")] = None,
+):
+    """Search over fields of a plan for the lowest loss on the validation rows; goes on after a kill."""
+    from course_lib.prove.search import search as run_search
+
+    fields = dict(_named(words) for words in field)
+    print(f"\n{run_search(plan, fields, trials, folder)}")
+
+
+def _named(words: str) -> tuple[str, str]:
+    name, equals, values = words.partition("=")
+    if not equals or not values:
+        raise CourseError(f"--field {words} names no values: write it as lr=1e-4..1e-2 or rank=4,8,16.")
+    return name.strip(), values
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the three commands."""
+    for command in (pipeline, compare_runs, search):
+        app.command()(command)
