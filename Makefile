@@ -7,7 +7,7 @@ PY := $(BIN)/python
 # Threads that wait asleep: tests share the cores with kernels and child processes (README, "Speed").
 QUIET := HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 MPLBACKEND=agg
 
-.PHONY: learn test quick page pages recovery bench wheel lock setup assets chromium
+.PHONY: learn test quick page pages recovery bench wheel lock setup assets chromium iproute2
 .DEFAULT_GOAL := learn
 
 setup: .venv/.installed
@@ -31,9 +31,9 @@ quick: setup
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/lint-imports --no-cache >/dev/null || { $(BIN)/ruff check . ; $(BIN)/ruff format --check . ; $(BIN)/lint-imports ; exit 1; }
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not alone and not slow" tests/unit tests/pages
 
-test: assets chromium quick
-	@echo "Testing the slower promises of choosing: every model built, 20,000 situations, the memory model fitted anew ..."
-	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests/slow
+test: assets chromium iproute2 quick
+	@echo "Testing the slower promises: every model built, 20,000 plans checked, exported scripts run, two processes as one ..."
+	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -rs -n 2 --dist loadfile tests/slow
 	@echo "Testing what of the package and the page builder takes longer ..."
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m slow tests/unit tests/pages
 	@$(QUIET) OMP_NUM_THREADS=1 $(PY) -m pytest -q -m alone tests/unit/test_rows.py tests/unit/test_progress.py
@@ -47,6 +47,9 @@ test: assets chromium quick
 
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || echo "Install Chromium (on Debian: sudo apt-get install chromium), or the browser tests do not run."
+
+iproute2:
+	@command -v ip >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing iproute2 for the test of two machines ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 >/dev/null; } || echo "Install iproute2 (on Debian: sudo apt-get install iproute2), or the test of two machines does not run."
 
 recovery: setup
 	@$(QUIET) OMP_NUM_THREADS=1 COURSE_KILLS=50 COURSE_SOAK=60 $(PY) -m pytest -q tests/recovery

@@ -110,6 +110,15 @@ def train(plan: Path, folder: Path | None = None, fresh: bool = False) -> None:
     raise typer.Exit(main(arguments))
 
 
+@app.command()
+def launch(plan: Path) -> Said:
+    """Print the command that trains the plan of a YAML file in as many processes as it says."""
+    from course_lib.plan import Plan
+    from course_lib.run.launching import launch_commands
+
+    return say("\n".join(launch_commands(Plan.from_yaml(plan), plan)))
+
+
 class Form(StrEnum):
     """What `script` prints."""
 

@@ -19,12 +19,13 @@ from course_lib.prove.untrained import untrained
 from course_lib.prove.verdict import TUNED, verdict
 from course_lib.prove.written_report import write_report
 from course_lib.run.assets import model_folder
+from course_lib.run.check import check_plan
 from course_lib.run.checkpoints import throw_away
 from course_lib.run.data import DataSet
 from course_lib.run.objectives import OBJECTIVES
 from course_lib.run.result import Run
 from course_lib.run.seal import fault
-from course_lib.run.train import check_plan, train
+from course_lib.run.train import train
 from course_lib.run.trained import base_digest
 
 FEW = 30  # test rows

@@ -17,8 +17,9 @@ from course_lib.prove.kept import digest, write
 from course_lib.prove.search_space import Choice, choices, combinations
 from course_lib.prove.tables import Table, table
 from course_lib.prove.validation import Validation
+from course_lib.run.check import check_plan
 from course_lib.run.result import Run
-from course_lib.run.train import check_plan, train
+from course_lib.run.train import train
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial

@@ -1,5 +1,6 @@
 """How a plan of several processes is started: the launch configs that we ship, and the command line."""
 
+import shlex
 from pathlib import Path
 
 import torch
@@ -30,14 +31,19 @@ def launch_commands(plan: Plan, file: str | Path, gpus_each: int = 8) -> list[st
 
     gpus_each: GPUs of one machine.
     """
+    run = ["-m", "course_lib.run", str(file)]
     if plan.n_gpus == 1:
-        return [f"python -m course_lib.run {file}"]
-    machines = 1 if not torch.cuda.is_available() else -(-plan.n_gpus // gpus_each)
-    start = f"accelerate launch --config_file {launch_config(plan, gpus_each)} --num_processes {plan.n_gpus}"
-    if machines == 1:
-        return [f"{start} -m course_lib.run {file}"]
-    return [
-        f"{start} --num_machines {machines} --machine_rank {machine} --main_process_ip MAIN_ADDRESS --main_process_port {PORT} "
-        f"-m course_lib.run {file}"
-        for machine in range(machines)
+        return [shlex.join(["python", *run])]
+    machines = -(-plan.n_gpus // gpus_each) if torch.cuda.is_available() else 1
+    start = [
+        "accelerate",
+        "launch",
+        "--config_file",
+        str(launch_config(plan, gpus_each)),
+        "--num_processes",
+        str(plan.n_gpus),
     ]
+    if machines == 1:
+        return [shlex.join([*start, *run])]
+    meet = ["--main_process_ip", "MAIN_ADDRESS", "--main_process_port", str(PORT), "--num_machines", str(machines)]
+    return [shlex.join([*start, *meet, "--machine_rank", str(machine), *run]) for machine in range(machines)]

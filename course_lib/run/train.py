@@ -1,13 +1,12 @@
 """`train(plan)`: one run, from checked plan to saved weights; killed anywhere, it goes on where it was."""
 
-import hashlib
 import json
 import os
 import platform
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,16 +20,12 @@ from transformers.utils import logging as hf_logging
 from course_lib.errors import CourseError
 from course_lib.folders import work_folder, write_whole
 from course_lib.plan import Plan
-from course_lib.run import data as data_module
 from course_lib.run import general
-from course_lib.run.assets import check_model, known_config, model_folder
-from course_lib.run.chat import Encoded
+from course_lib.run.assets import model_folder
+from course_lib.run.check import check_disk, check_plan, step_rows_of
 from course_lib.run.checkpoints import newest_valid, throw_away
-from course_lib.run.classification import labels_in
 from course_lib.run.distributed import (
     check_processes,
-    check_rows,
-    check_sharding,
     check_shared,
     divide_alone,
     from_main,
@@ -41,22 +36,21 @@ from course_lib.run.distributed import (
     rank,
     say,
 )
-from course_lib.run.meter import GIB, Meter, busy_neighbours
+from course_lib.run.meter import Meter, busy_neighbours
 from course_lib.run.methods import (
     autocast,
-    check_method,
     check_targets,
     compute_dtype,
-    load_tokenizer,
     prepare,
     trainable_parameters,
 )
-from course_lib.run.objectives import OBJECTIVES, collator, encode, silent, stage_plans
+from course_lib.run.objectives import OBJECTIVES, collator, silent
 from course_lib.run.preference import with_reference
 from course_lib.run.progress_bar import Progress, clean_end
-from course_lib.run.result import Run, joined, stage_folders
+from course_lib.run.result import Run, joined
 from course_lib.run.seal import MANIFEST, fault, seal
 from course_lib.run.sharded import PARTS, shard, whole
+from course_lib.run.stages import Stage, check_data, load_stages
 from course_lib.run.step import order
 from course_lib.run.trained import base_digest, save, save_to_go_on, start_from
 from course_lib.run.trainer import STARTS_FILE, StageTrainer, disk_is_full
@@ -65,24 +59,7 @@ from course_lib.run.variants import move_start
 hf_logging.set_verbosity_error()
 hf_logging.disable_progress_bar()
 
-ALL = 10**9  # rows: as many as a data set has
 Watch = Callable[[int, torch.nn.Module], None]
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """One stage of a plan with all that it reads. before: the weights that the stage before it left. goes_on: another follows."""
-
-    plan: Plan
-    folder: Path
-    tokenizer: object
-    rows: list
-    labels: list[str]
-    digest: str
-    notice: str
-    held_out: list[Encoded]
-    goes_on: bool
-    before: Path | None = None
 
 
 def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True, watch: Watch | None = None) -> Run:
@@ -110,10 +87,10 @@ def train(plan: Plan, *, folder: str | Path | None = None, resume: bool = True, 
 def _train(plan: Plan, folder: Path, resume: bool, watch: Watch | None) -> Run:
     base = model_folder(plan.model, plan.revision)
     check_targets(base, plan)
-    stages = _stages(plan, folder, base)
+    stages = load_stages(plan, folder, base)
     if resume:
         for stage in stages:
-            _check_data(stage)
+            check_data(stage)
     else:
         from_main(lambda: throw_away(folder))
     records, before = [], None
@@ -128,84 +105,6 @@ def _train(plan: Plan, folder: Path, resume: bool, watch: Watch | None) -> Run:
     return Run(folder, plan, joined(plan, records))
 
 
-def check_plan(plan: Plan, folder: Path | None = None) -> None:
-    """Refuse what can be refused without downloading or loading anything.
-
-    Raises:
-        CourseError: says what to change; also when `folder` holds the run of another plan.
-    """
-    check_method(plan)
-    check_sharding(plan)
-    if not torch.cuda.is_available():
-        if plan.precision == "fp16":
-            raise CourseError("fp16 training needs a GPU: set precision to auto.")
-        if plan.loss == "fused_linear":
-            raise CourseError("loss fused_linear is a GPU kernel: set loss to targets.")
-    for field, form in _data_fields(plan):
-        data_module.check_name(getattr(plan, field), form)
-    check_model(plan.model)
-    if config := known_config(plan.model):
-        check_targets(config, plan)
-    if plan.attention == "flash_attention_2" and not torch.cuda.is_available():
-        raise CourseError("flash_attention_2 needs an NVIDIA GPU: set attention to sdpa.")
-    if folder and (folder / "plan.yaml").exists() and not same_steps(Plan.from_yaml(folder / "plan.yaml"), plan):
-        raise CourseError(
-            f"{folder} holds a run of another plan: choose another folder, or pass resume=False to throw that run away."
-        )
-
-
-def same_steps(a: Plan, b: Plan) -> bool:
-    """Whether two plans differ at most in how the rows of each step are divided over processes and forward passes."""
-
-    def in_one(plan: Plan) -> Plan:
-        return plan.but(micro_batch=step_rows_of(plan), grad_accum=1, n_gpus=1, sharding="none")
-
-    return in_one(a) == in_one(b)
-
-
-def step_rows_of(plan: Plan) -> int:
-    """Rows of each optimizer step."""
-    return plan.micro_batch * plan.grad_accum * plan.n_gpus
-
-
-def _data_fields(plan: Plan) -> list[tuple[str, str]]:
-    """Fields of the plan that name data, with the form of its rows."""
-    stages = [OBJECTIVES[stage] for stage in OBJECTIVES[plan.objective].stages]
-    fields = [(stage.field, stage.form) for stage in stages]
-    return fields + ([("general", "plain")] if plan.replay or plan.early_stop else [])
-
-
-def _stages(plan: Plan, folder: Path, base: Path) -> list[_Stage]:
-    """The stages of a plan, their data loaded and encoded: whatever is wrong with it is found before anything is trained."""
-    tokenizer = load_tokenizer(base)
-    plans = stage_plans(plan)
-    kept = data_module.load(plan.general, n_train=ALL, form="plain") if plan.replay or plan.early_stop else None
-    stages = []
-    for number, (stage, place) in enumerate(zip(plans, stage_folders(folder, plan), strict=True), 1):
-        objective = OBJECTIVES[stage.objective]
-        data = data_module.load(getattr(stage, objective.field), n_train=stage.n_train, form=objective.form)
-        labels = labels_in(data.train) if stage.objective == "classification" else []
-        rows, read = encode(tokenizer, data.train, stage, labels), [data.train]
-        if stage.replay:
-            rows = general.replay(tokenizer, rows, kept, stage)
-            read.append(kept.train)
-        held_out = general.held_out(tokenizer, kept) if stage.early_stop else []
-        digest = hashlib.sha256(json.dumps(read).encode()).hexdigest()
-        goes_on = number < len(plans)
-        check_rows(plan, len(rows))
-        stages.append(_Stage(stage, place, tokenizer, rows, labels, digest, data.notice, held_out, goes_on))
-    return stages
-
-
-def _check_data(stage: _Stage) -> None:
-    kept = stage.folder / "data.sha256"
-    if kept.exists() and kept.read_text() != stage.digest:
-        raise CourseError(
-            f"The training rows of {getattr(stage.plan, OBJECTIVES[stage.plan.objective].field)} have changed since the run in "
-            f"{stage.folder} began: choose another folder, or pass resume=False to train anew."
-        )
-
-
 def _write_down(file: Path, text: str) -> None:
     try:
         write_whole(file, text)
@@ -215,14 +114,14 @@ def _write_down(file: Path, text: str) -> None:
         ) from None
 
 
-def _train_stage(stage: _Stage, base: Path, watch: Watch | None) -> dict:
+def _train_stage(stage: Stage, base: Path, watch: Watch | None) -> dict:
     """The record of the stage's run, which is trained, gone on with, or found finished."""
     plan, folder = stage.plan, stage.folder
     if from_main(lambda: (folder / "final").exists() and fault(folder / "final") is None):
         say(f"This plan was trained before; its run is in {folder}. (resume=False trains it anew.)")
         return json.loads((folder / "final" / "run.json").read_text())
     start = from_main(lambda: newest_valid(folder))
-    _check_disk(folder, base, plan, checkpoints=1 if start else 3)
+    check_disk(folder, base, plan, checkpoints=1 if start else 3)
     from_main(lambda: _write_down(folder / "data.sha256", stage.digest))
     from_main(lambda: _write_down(folder / "plan.yaml", plan.to_text()))
     check_shared(folder / "plan.yaml", plan.to_text())
@@ -258,25 +157,6 @@ def _train_stage(stage: _Stage, base: Path, watch: Watch | None) -> dict:
         start = newest_valid(folder)
 
 
-def _check_disk(folder: Path, base: Path, plan: Plan, checkpoints: int) -> None:
-    """The coming checkpoints must fit (two are kept while one is written): weights and two Adam moments of what is trained."""
-    weights = sum(file.stat().st_size for file in base.glob("*.safetensors"))
-    share = 2 if plan.method == "full" else 0.1
-    need = checkpoints * 3 * weights * share
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CourseError(
-            f"The folder {folder} cannot be made ({error.strerror}): choose another with folder=..."
-        ) from None
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise CourseError(
-            f"Not enough disk for checkpoints in {folder}: about {need / GIB:.1f} GiB needed, {free / GIB:.1f} GiB free. "
-            "Free some, or choose a folder on another disk."
-        )
-
-
 class _AtEachSave(TrainerCallback):
     """Before each checkpoint: a look at general texts, which may end the training, and whoever watches."""
 
@@ -293,7 +173,7 @@ class _AtEachSave(TrainerCallback):
             self.watch(state.global_step, model)
 
 
-def _train_once(stage: _Stage, base: Path, micro_batch: int, start: Path | None, watch: Watch | None) -> dict:
+def _train_once(stage: Stage, base: Path, micro_batch: int, start: Path | None, watch: Watch | None) -> dict:
     plan, folder, tokenizer = stage.plan, stage.folder, stage.tokenizer
     origin = stage.before if stage.before and plan.method == "full" else base
     model = prepare(origin, plan, stage.labels)
@@ -348,6 +228,7 @@ def _train_once(stage: _Stage, base: Path, micro_batch: int, start: Path | None,
         disable_tqdm=True,
         report_to="none",
     )
+    args._n_gpu = min(args.n_gpu, 1)  # with several GPUs in sight and one process, Trainer would spread each batch over them
     with Meter() as meter:
         progress, each_save = Progress(tokens), _AtEachSave(plan, looks, watch)
         mine = part(schedule, step_rows, silent)

@@ -4,6 +4,7 @@ import shlex
 from dataclasses import replace
 
 import pytest
+import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from accelerate.data_loader import BatchSamplerShard
@@ -12,12 +13,13 @@ from torch.utils.data import BatchSampler, SequentialSampler
 from course_lib import CourseError, Plan, estimate, train
 from course_lib.run import launching
 from course_lib.run.chat import IGNORED, Encoded
+from course_lib.run.check import check_plan, same_steps
 from course_lib.run.classification import Labelled, collate_labelled
 from course_lib.run.distributed import check_processes, check_rows, check_shared, first_to_say, part
 from course_lib.run.launching import CONFIGS, launch_commands
 from course_lib.run.objectives import collator, count, silent
 from course_lib.run.preference import Pair
-from course_lib.run.train import check_plan, same_steps
+from course_lib.run.sharded import PARTS, load_states
 
 
 def as_process(monkeypatch, rank, of):
@@ -99,6 +101,15 @@ def test_adafactor_cannot_be_divided():
     with pytest.raises(CourseError, match="averages over whole matrices"):
         check_plan(Plan(n_gpus=2, sharding="fsdp", optimizer="adafactor"))
     check_plan(Plan(n_gpus=2, sharding="ddp", optimizer="adafactor"))
+
+
+def test_states_of_8_bits_are_not_divided_anew(tmp_path):
+    (tmp_path / PARTS).mkdir()
+    for rank in range(2):
+        (tmp_path / PARTS / f"own-{rank}-of-2.pt").touch()
+    model = torch.nn.Linear(2, 2)
+    with pytest.raises(CourseError, match="divided over 2 processes and cannot be divided anew"):
+        load_states(model, torch.optim.SGD(model.parameters()), tmp_path)
 
 
 def test_a_folder_that_is_another_one_on_this_machine_is_refused(tmp_path):
