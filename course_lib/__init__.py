@@ -38,6 +38,8 @@ _WHERE = {
     "show_mask": "run.chat",
     "evaluate": "prove.evaluate",
     "Scores": "prove.evaluate",
+    "difference": "prove.scores",
+    "forgetting": "prove.forgetting",
     "Report": "prove.report",
     "run_pipeline": "prove.pipeline",
     "compare_runs": "prove.compare",

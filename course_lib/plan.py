@@ -80,7 +80,7 @@ class Plan(BaseModel):
         0.0, description="weight of the KL divergence from the base model, in nats at each trained token"
     )
     early_stop: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="stop before the loss on general texts has risen by this much, nats per token"
+        None, description="stop a stage before the loss on general texts has risen by this much in it, nats per token"
     )
     epochs: Positive = 1
     micro_batch: Positive = Field(4, description="rows per forward pass")

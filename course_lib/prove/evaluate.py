@@ -36,7 +36,7 @@ def few_shot(rows: list[dict], examples: list[dict]) -> list[dict]:
 def evaluate(
     model_or_run,
     data: DataSet | list[dict],
-    metrics: tuple[str, ...] | None = None,
+    metrics: tuple[str, ...] | str | None = None,
     *,
     shots: int = 0,
     n: int | None = None,
@@ -65,7 +65,7 @@ def evaluate(
         if form != "chat":
             raise CourseError("A classifier's head names labels, and foresees no text: evaluate it on chats.")
         form = "labels by a head"
-    metrics = tuple(metrics or _default_metrics(model_or_run, data, form))
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics or _default_metrics(model_or_run, data, form))
     check_metrics(metrics, form)
     if n is not None and n < 1:
         raise CourseError(f"n is {n}, which leaves no rows to evaluate on: set it to 1 or more.")

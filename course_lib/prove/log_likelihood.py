@@ -9,9 +9,7 @@ from course_lib.run.chat import IGNORED, Encoded, encode_rows
 from course_lib.run.preference import answer_log_probabilities, collate_pairs, encode_pairs
 from course_lib.run.step import collate, target_loss
 
-WINDOW = (
-    512  # tokens of a plain text that are predicted at a time, the same for every model, so that they can be compared
-)
+WINDOW = 512  # tokens of a plain text predicted at a time: the same for every model, so that they can be compared
 
 
 def longest(model) -> int:

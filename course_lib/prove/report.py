@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-from course_lib.prove.evaluate import Scores
+from course_lib.prove.scores import NO_SHARE, Scores
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Report:
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlabel(f"{metric.replace('_', ' ')} on {shown[0].n} held-out rows, 95 % interval")
-        if metric != "perplexity":
+        if metric not in NO_SHARE:
             axes.set_xlim(0, 1.02)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -70,10 +70,11 @@ class Report:
 
 
 def plot_loss(run):
-    """A run's loss by step, nats per trained token; prints first and last value in words."""
+    """A run's loss by step, those of a second stage after the first's, in nats per trained token (dpo: per pair); prints first
+    and last value in words."""
     from matplotlib import pyplot as plt
 
-    steps, losses = [entry["step"] for entry in run.history], [entry["loss"] for entry in run.history]
+    steps, losses = range(1, len(run.history) + 1), [entry["loss"] for entry in run.history]
     _, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
     axes.plot(steps, losses, color="#0072B2", marker="o", markersize=3)
     axes.set_xlabel("step")

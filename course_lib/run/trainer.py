@@ -91,6 +91,11 @@ class StageTrainer(Trainer):
             load_states(self.model, self.optimizer.optimizer, Path(checkpoint))
             self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
             return
+        if checkpoint and is_sharded(self.plan) and "8bit" in self.plan.optimizer:
+            raise CourseError(
+                f"The 8-bit optimizer states in {Path(checkpoint).name} are whole and cannot be divided: set sharding to what it was, or "
+                "train in another folder."
+            )
         super()._load_optimizer_and_scheduler(checkpoint)
         divide_states(self.optimizer.optimizer)
 

@@ -109,6 +109,7 @@ WORDS = {"messages": [{"role": "user", "content": "Hello?"}, {"role": "assistant
         ({"data": []}, "no rows"),
         ({"data": mails(2, "test"), "n": 0}, "leaves no rows"),
         ({"data": mails(1, "test"), "metrics": ("bleurt",)}, "no metric bleurt"),
+        ({"data": mails(1, "test"), "metrics": "bleurt"}, "no metric bleurt"),
         ({"data": mails(1, "test"), "shots": 4}, "4 solved examples"),
         ({"data": [PAIR], "shots": 1}, "1 solved examples"),
         ({"data": mails(1, "test"), "metrics": ("preference_accuracy",)}, "metric of preference pairs, and these are chats"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from course_lib import CourseError, Plan, estimate
+from course_lib.choose_cli import methods
 from course_lib.prove.methods_table import LOSSES, methods_table, objectives_table
 from course_lib.prove.metrics import FITTING
 from course_lib.run.methods import METHODS
@@ -64,6 +65,13 @@ def test_an_unknown_model_is_one_sentence(made):
         made("nowhere/none")
 
 
+def test_both_tables_are_printed(capsys):
+    methods()
+    said = capsys.readouterr().out
+    assert all(f"\n{name} " in said for name in (*METHODS, *OBJECTIVES))
+
+
+@pytest.mark.slow
 def test_in_a_terminal():
     said = subprocess.run(
         [Path(sys.executable).with_name("course"), "methods"], capture_output=True, text=True, check=True
