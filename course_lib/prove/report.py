@@ -75,10 +75,11 @@ def plot_loss(run):
     from matplotlib import pyplot as plt
 
     steps, losses = range(1, len(run.history) + 1), [entry["loss"] for entry in run.history]
+    unit = {"sft": " per token", "cpt": " per token", "dpo": " per pair", "classification": " per row"}
     _, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
     axes.plot(steps, losses, color="#0072B2", marker="o", markersize=3)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss, nats per token")
+    axes.set_ylabel(f"loss, nats{unit.get(run.plan.objective, '')}")
     axes.set_ylim(bottom=0)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
