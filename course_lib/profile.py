@@ -10,11 +10,15 @@ from course_lib.errors import CourseError
 class Profile:
     """Numbers that lessons read, so that no lesson branches on the machine.
 
-    n_train, n_test: rows. micro_batch: rows per forward pass. first_layer, lr: as in `Plan`. model: name of a model.
+    gpu: the smallest card of its kind, a name of gpus.toml; "cpu" = none. model: name of a model; lesson 104 holds it twice,
+    in fp32. full_model: the one that is trained whole, which takes several times the memory. n_train, n_test: rows.
+    micro_batch: rows per forward pass. first_layer, lr: as in `Plan`, lr for LoRA.
     """
 
     name: str
+    gpu: str
     model: str
+    full_model: str
     n_train: int
     n_test: int
     micro_batch: int
@@ -23,13 +27,58 @@ class Profile:
     why: str
 
 
+DRY = "dry-run only: checked on fake tensors, not yet run on such a card"
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("cpu", "smollm2-135m", 112, 20, 4, 15, 3e-3, "about a minute of LoRA on 2 cores without bf16 (AVX2)"),
-        Profile("t4", "HuggingFaceTB/SmolLM2-360M-Instruct", 960, 200, 16, 0, 1e-3, "16 GB, no bf16; not yet tried"),
-        Profile("gpu24", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 960, 200, 16, 0, 5e-4, "24 GB, bf16; not yet tried"),
-        Profile("gpu80", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 4800, 400, 64, 0, 5e-4, "80 GB, bf16; not yet tried"),
+        Profile(
+            name="cpu",
+            gpu="cpu",
+            model="smollm2-135m",
+            full_model="smollm2-135m",
+            n_train=112,
+            n_test=20,
+            micro_batch=4,
+            first_layer=15,
+            lr=3e-3,
+            why="about a minute of LoRA on 2 cores without bf16 (AVX2)",
+        ),
+        Profile(
+            name="t4",
+            gpu="T4",
+            model="HuggingFaceTB/SmolLM2-360M-Instruct",
+            full_model="HuggingFaceTB/SmolLM2-360M-Instruct",
+            n_train=480,
+            n_test=100,
+            micro_batch=4,
+            first_layer=0,
+            lr=1e-3,
+            why=f"16 GB; fp16 with loss scaling, since it has no bf16; {DRY}",
+        ),
+        Profile(
+            name="gpu24",
+            gpu="A10G",
+            model="HuggingFaceTB/SmolLM2-1.7B-Instruct",
+            full_model="HuggingFaceTB/SmolLM2-360M-Instruct",
+            n_train=960,
+            n_test=200,
+            micro_batch=4,
+            first_layer=0,
+            lr=5e-4,
+            why=f"24 GB, bf16; {DRY}",
+        ),
+        Profile(
+            name="gpu80",
+            gpu="A100-80GB",
+            model="Qwen/Qwen3-4B-Instruct-2507",
+            full_model="HuggingFaceTB/SmolLM2-1.7B-Instruct",
+            n_train=1920,
+            n_test=400,
+            micro_batch=8,
+            first_layer=0,
+            lr=3e-4,
+            why=f"80 GB, bf16; {DRY}",
+        ),
     )
 }
 

@@ -8,10 +8,10 @@ from course_lib.choose.shapes import ModelShape, suggestions
 from course_lib.choose.situation import Situation
 from course_lib.plan import Plan
 
-ROWS_PER_STEP = 16
+ROWS_PER_STEP = 16  # within `practices`' 8 to 32
 MICRO_BATCHES = (8, 4, 2, 1)
 USED_GPUS = 8  # one machine's; more are used only where fewer do not hold the model
-MOST_GPUS = 512
+MOST_GPUS = 64  # eight such machines
 # The largest model to suggest when none is asked for: (when, billions, why, source). The numbers are our readings.
 CAPS = (
     (lambda s: s.gpu_gib == 0, 0.2, "without a GPU, a model whose training takes minutes", "measured:104"),
@@ -26,15 +26,22 @@ CAPS = (
         "lesson4",
     ),
 )
+# What transformers 5.23 lacks, by the type of model: a classifier, or attention by PyTorch's own kernels.
+NO_CLASSIFIER = ("granite",)
+NO_SDPA = ("gemma2", "deberta-v2")
 ENCODER_BELOW_B = 0.45  # billions: below, a classifier is better built on an encoder
 DEFAULT_ENCODER_B = 0.15
 
 
 @cache
-def models(encoders: bool) -> tuple[ModelShape, ...]:
-    """Models to suggest, largest first, those that need no acceptance before others of their size."""
-    kind = "encoder" if encoders else "causal"
-    return tuple(sorted((m for m in suggestions() if m.kind == kind), key=lambda m: (-m.params, m.gated)))
+def models(encoders: bool, labels: bool = False) -> tuple[ModelShape, ...]:
+    """Models to suggest, largest first, those that need no acceptance before others of their size.
+
+    labels: only those that there is a classifier of.
+    """
+    kind, without = "encoder" if encoders else "causal", NO_CLASSIFIER if labels else ()
+    found = (m for m in suggestions() if m.kind == kind and m.model_type not in without)
+    return tuple(sorted(found, key=lambda m: (-m.params, m.gated)))
 
 
 def cap(s: Situation) -> tuple[float, str, str]:
@@ -43,14 +50,14 @@ def cap(s: Situation) -> tuple[float, str, str]:
 
 
 @cache
-def nearest(model_b: float, encoders: bool) -> ModelShape:
-    """The suggested model nearest to a size; of two near ones, that which needs no acceptance, then the newer one."""
+def nearest(model_b: float, encoders: bool, labels: bool = False) -> ModelShape:
+    """The suggested model nearest to a size, as `models`; of two near ones, that which needs no acceptance, then the newer one."""
 
     def distance(m: ModelShape) -> tuple:
         ratio = max(m.params / 1e9 / model_b, model_b / (m.params / 1e9))
         return round(ratio, 1), m.gated, -m.year, ratio
 
-    return min(models(encoders), key=distance)
+    return min(models(encoders, labels), key=distance)
 
 
 def wants_encoder(s: Situation) -> bool:
@@ -60,13 +67,14 @@ def wants_encoder(s: Situation) -> bool:
 
 def candidates(s: Situation) -> tuple[ModelShape, ...]:
     """Models to try, most wanted first: the size asked for, or else from the largest under the cap down."""
+    labels = s.task == "classification"
     if wants_encoder(s):
         size = s.model_b or (0.4 if s.quality == "best" else DEFAULT_ENCODER_B)
-        return (nearest(size, True),)
+        return (nearest(size, True, labels),)
     if s.model_b is not None:
-        return (nearest(s.model_b, False),)
+        return (nearest(s.model_b, False, labels),)
     largest = cap(s)[0]
-    return tuple(m for m in models(False) if m.params <= largest * 1e9)
+    return tuple(m for m in models(False, labels) if m.params <= largest * 1e9)
 
 
 @cache
@@ -75,12 +83,18 @@ def need(
     n_gpus: int, sharding: str, cpu: bool,
 ) -> float:  # fmt: skip
     """Upper end of the device interval, GiB per GPU."""
+    shape = ModelShape.of(model)
     plan = Plan(
         model=model, method=method, objective=objective, rank=rank, max_len=max_len, optimizer=optimizer,
         micro_batch=micro_batch, grad_accum=accumulation(micro_batch, n_gpus), gradient_checkpointing=checkpointing,
-        n_gpus=n_gpus, sharding=sharding,
+        attention=attention(shape), n_gpus=n_gpus, sharding=sharding,
     )  # fmt: skip
-    return estimate(plan, gpu="cpu" if cpu else None).interval("device")[1]
+    return estimate(plan, shape, gpu="cpu" if cpu else None).interval("device")[1]
+
+
+def attention(model: ModelShape) -> str:
+    """How the model's class computes attention: by PyTorch's kernels, or written out where it does not know these."""
+    return "eager" if model.model_type in NO_SDPA else "sdpa"
 
 
 def accumulation(micro_batch: int, n_gpus: int) -> int:
@@ -89,7 +103,7 @@ def accumulation(micro_batch: int, n_gpus: int) -> int:
 
 
 def fit(s: Situation, model: ModelShape, method: str, objective: str, fields: dict) -> dict | None:
-    """Plan fields (rows, checkpointing, GPUs, sharding, length) with which this model fits; None where nothing does.
+    """Plan fields (rows, checkpointing, GPUs, sharding, attention) with which this model fits; None where nothing does.
 
     What costs least is given up first: rows per forward pass, then memory for recomputing, then plain data parallelism.
     """
@@ -115,6 +129,7 @@ def fit(s: Situation, model: ModelShape, method: str, objective: str, fields: di
             "gradient_checkpointing": checkpointing,
             "n_gpus": n_gpus,
             "sharding": sharding,
+            "attention": attention(model),
         }
     return None
 

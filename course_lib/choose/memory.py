@@ -11,7 +11,7 @@ from functools import cache
 from course_lib.choose.gpus import gpu as gpu_of
 from course_lib.choose.memory_estimate import MemoryEstimate
 from course_lib.choose.peak import FITTED, GIB, Fitted, Peak, peak
-from course_lib.choose.setup import Setup, setup_of
+from course_lib.choose.setup import Setup, setup_of, stages
 from course_lib.choose.shapes import ModelShape
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
@@ -75,7 +75,7 @@ def _floor(p: Peak) -> float:
 
 
 def estimate(plan: Plan, shape: ModelShape | None = None, gpu: str | None = None) -> MemoryEstimate:
-    """Peak memory of `train(plan)` on each GPU, GiB, in closed form.
+    """Peak memory of `train(plan)` on each GPU, GiB, in closed form; of a plan of two stages, that of the larger one.
 
     shape: sizes of the model (default: `ModelShape.of(plan.model)`). gpu: a name of gpus.toml, or "cpu"; it says how large
     the card is and, for "cpu", that there is none.
@@ -86,8 +86,12 @@ def estimate(plan: Plan, shape: ModelShape | None = None, gpu: str | None = None
     shape = shape or ModelShape.of(plan.model)
     card = gpu_of(gpu) if gpu and gpu != "cpu" else None
     device = "cpu" if gpu == "cpu" or (card and card.kind == "cpu") else "nvidia"
-    setup, assumes = setup_of(plan, shape, device, bf16=card is None or card.has_bf16)
-    return estimate_setup(setup, device, card.memory_gib if card and device != "cpu" else None, tuple(assumes))
+    bf16, gib = card is None or card.has_bf16, card.memory_gib if card and device != "cpu" else None
+    found = []
+    for stage in stages(plan):
+        setup, assumes = setup_of(stage, shape, device, bf16)
+        found.append(estimate_setup(setup, device, gib, tuple(assumes)))
+    return max(found, key=lambda estimate: estimate.allocated_gib)
 
 
 # Billions of parameters that `largest_model` tries: steps of 3 %.

@@ -14,6 +14,7 @@ with a frozen matrix keeps nothing of its input, a norm in fp32 keeps an fp32 co
 
 from dataclasses import dataclass
 
+from course_lib.choose.held import held_by
 from course_lib.choose.setup import Setup
 
 GIB = 2**30
@@ -23,6 +24,7 @@ GIB = 2**30
 LOSS = {
     "full": 14,
     "own": 12,  # this course's step: the 16-bit logits are gone before the gradients come (weighed by `simulate`)
+    "own_kl": 28,  # and with the base model's logits beside them: four more in fp32 (weighed too)
     "full_fp32_head": 16,  # the head computes in fp32 (after prepare_model_for_kbit_training): the logits themselves are fp32
     "native": 8,  # the loss in 16 bits: older model classes, plain PyTorch on bf16 logits
     "native_autocast": 18,  # the same under autocast: 16-bit logits and their shifted copy, then all of fp32's
@@ -37,6 +39,7 @@ LOSS = {
 }
 
 
+QUERY_NORMS = ("qwen3", "qwen3_moe", "olmo2", "gemma3_text")
 WORKSPACE = 0.05 * GIB  # cuBLAS and small tensors: a 4 MB model's step allocates that much (RTX 4080, canifinetune)
 
 
@@ -69,17 +72,17 @@ def block_saved(s: Setup, c: Fitted = FITTED) -> float:
     shape, e = s.shape, _attention_bytes(s)
     hidden, ffn = shape.hidden, shape.ffn * max(1, shape.active_experts)
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    norms = 2 * hidden * (e if s.fused_norms or shape.mlp == 2 else 4)
+    norms = (2 * hidden + _more_normed(s)) * (e if s.fused_norms or shape.mlp == 2 else 4)
     held = keys if s.attention == "flash_attention_2" else queries  # other kernels repeat keys and values for each head
     attention = e * (2 * queries + 2 * held)
     if s.attention == "eager":
-        attention += s.seq * shape.heads * _score_bytes(shape.kind, e)
+        attention += s.seq * shape.heads * _score_bytes(s, e)
     if s.litgpt:  # queries, keys and values stay views of one tensor, and a padded LoRA output of that size is kept
         attention = 2 * (4 * queries if keys != queries else 6 * queries)
         if not {"q_proj", "k_proj", "v_proj"} <= s.targets:
             attention += 2 * (queries + 2 * keys)
     mlp = _mlp_bytes(s) * ffn * (3 if shape.mlp == 3 else s.gelu_copies)
-    dropped_out = 2 * e * hidden if shape.kind == "encoder" else 0
+    dropped_out = 2 * e * hidden if _drops_out(s) else 0
     saved = norms + attention + mlp + dropped_out + _method_saved(s, e)
     if s.quantised and s.keeps_quantised_inputs:
         saved += s.keeps_quantised_inputs * (2 * hidden + queries + ffn)
@@ -88,10 +91,25 @@ def block_saved(s: Setup, c: Fitted = FITTED) -> float:
     return saved
 
 
-def _score_bytes(kind: str, e: float) -> float:
-    """Bytes kept per attention score that is written out. Encoders drop some out, which keeps a mask and a product more."""
-    if kind == "encoder":
-        return 12 if e == 4 else 10
+def _more_normed(s: Setup) -> int:
+    """Numbers per token that a block normalises beyond its two inputs: queries and keys; in Gemma 3 both outputs too."""
+    shape = s.shape
+    if shape.model_type not in QUERY_NORMS:
+        return 0
+    return (shape.heads + shape.kv_heads) * shape.head_dim + 2 * shape.hidden * shape.model_type.startswith("gemma")
+
+
+def _drops_out(s: Setup) -> bool:
+    """Whether the model's class drops out by default: encoders do, up to ModernBERT."""
+    return s.shape.kind == "encoder" and s.shape.model_type != "modernbert"
+
+
+def _score_bytes(s: Setup, e: float) -> float:
+    """Bytes kept per attention score that is written out. What is dropped out keeps a mask and a product more."""
+    if s.shape.model_type == "deberta-v2":
+        return 11  # scores of places beside those of contents (weighed)
+    if _drops_out(s):
+        return (12 if e == 4 else 10) if s.full else 2 * e + 1
     return 2 * e if e == 4 else 2 * e + 1
 
 
@@ -111,7 +129,7 @@ def _method_saved(s: Setup, e: float) -> float:
     hidden, ffn = shape.hidden, shape.ffn
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     if s.full:
-        return e * (2 * hidden + ffn + (0 if s.fused_norms else 2 * hidden))
+        return e * (2 * hidden + ffn + (0 if s.fused_norms else 2 * hidden + _more_normed(s)))
     if s.method == "adapters":
         widths = s.trained / (2 * hidden * shape.layers)  # of a block's bottlenecks, added up
         return e * (s.bottlenecks * hidden + widths)
@@ -153,7 +171,7 @@ class Peak:
 
 def peak(s: Setup, c: Fitted = FITTED) -> Peak:
     """The largest of the four moments of a step, on one GPU of `s.n_gpus`."""
-    shape, held, tokens = s.shape, _held(s), s.tokens
+    shape, held, tokens = s.shape, held_by(s), s.tokens
     saved = block_saved(s, c)
     e = _mlp_bytes(s)
     working = e * ((3 if shape.mlp == 3 else 2) * shape.ffn * max(1, shape.active_experts) + 2 * shape.hidden)
@@ -208,92 +226,8 @@ def peak(s: Setup, c: Fitted = FITTED) -> Peak:
     return Peak(name, fixed | parts, stored + doubled + layer, tokens * shape.vocab * (per_logit > 0), held.shared > 1)
 
 
-@dataclass(frozen=True)
-class _Held:
-    """Bytes that do not depend on the rows, on one GPU. casts: 16-bit copies of fp32 weights that autocast keeps.
-
-    temporary: what the optimizer's step needs beside its states. buckets: what DDP sends gradients in. gathered: whole
-    layers of sharded weights. shared: GPUs that weights are shared among. per_weight: bytes of one trained weight.
-    """
-
-    weights: float
-    adapter: float
-    gradients: float
-    optimizer: float
-    temporary: float
-    buckets: float
-    gathered: float
-    casts: float
-    shared: int
-    per_weight: float
-
-
-def _held(s: Setup) -> _Held:
-    shape = s.shape
-    shared = s.n_gpus if s.sharding in ("fsdp", "zero3") else 1
-    in_blocks = shape.layers * shape.block_linear_params + (shape.head_params if s.quantised_head else 0)
-    rest = shape.params - in_blocks
-    # accelerate holds FSDP's shards in fp32 when the mixed_precision flag is set.
-    weight = 4 if s.full and s.sharding == "fsdp" and s.autocast else s.weight
-    weights = shape.params * weight
-    if s.quantised:
-        weights = in_blocks * s.quantised + rest * (4 if s.upcast_rest else weight)
-    if s.reference:
-        weights *= 2
-
-    trained, per_weight = (shape.params, weight) if s.full else (s.trained, s.adapter)
-    whole = s.whole_matrices * s.weight
-    gradients = trained * per_weight + whole
-    optimizer = trained * _state_bytes(s.optimizer, per_weight) + s.whole_matrices * _state_bytes(s.optimizer, s.weight)
-    # torch's default on a GPU works on all weights at once.
-    temporary = gradients if s.optimizer == "adamw_torch" else 0
-    if s.in_backward:  # each gradient is used and dropped as it comes
-        gradients, temporary = gradients / shape.layers, 0
-    if s.master:  # DeepSpeed and Megatron: 16-bit weights and gradients; fp32 master weights and both moments
-        gradients, optimizer, temporary = trained * 2, trained * 12, trained * 2
-    states_shared = s.n_gpus if s.sharding == "zero2" else shared
-
-    gathered = 0.0
-    if shared > 1:  # the root unit (embeddings, head) and two layers stand whole; training them adds a layer's gradient
-        gathered = rest * 2 + shape.block_linear_params * (s.quantised or 2) * (3 if s.full else 2)
-        if s.litgpt:  # its wrapping never frees what it gathered: the whole model stands on each GPU
-            gathered = shape.params * 2
-    return _Held(
-        weights=weights / shared,
-        adapter=0 if s.full else (trained * per_weight + whole) / shared,
-        gradients=gradients / states_shared,
-        optimizer=optimizer / states_shared,
-        temporary=temporary / states_shared,
-        buckets=gradients if s.sharding == "ddp" else 0,
-        gathered=gathered,
-        casts=_casts(s, weight) if shared == 1 else 0,
-        shared=shared,
-        per_weight=per_weight,
-    )
-
-
-def _casts(s: Setup, weight: float) -> float:
-    """Bytes of the 16-bit copies that autocast keeps of fp32 weights until the backward pass: all, or an upcast head."""
-    if not s.autocast:
-        return 0
-    if s.full:
-        return s.shape.params * 2 if weight == 4 else 0
-    return s.shape.vocab * s.shape.hidden * 2 if s.upcast_rest else 0
-
-
-def _state_bytes(optimizer: str, per_weight: float) -> float:
-    """Bytes of optimizer state per trained weight."""
-    if optimizer.startswith("paged"):
-        return 0  # they wait in the host's memory
-    if "8bit" in optimizer:
-        return 2
-    if optimizer in ("sgd", "adafactor"):
-        return 0  # adafactor's rows and columns are negligible
-    return 2 * per_weight
-
-
 def _loss_path(s: Setup) -> str:
-    if s.loss in ("full", "own") and s.compute == 4:
+    if s.loss == "full" and s.compute == 4:
         return "fp32"
     if s.loss == "full" and s.upcast_rest and not s.autocast:
         return "full_fp32_head"

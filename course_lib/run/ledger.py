@@ -73,7 +73,7 @@ class Ledger(TorchDispatchMode):
 
 
 class FakeLedger(Ledger):
-    """A ledger for fake tensors, which have no values: selecting by a mask keeps everything, for all positions are targets.
+    """A ledger for fake tensors, which have no values: a mask selects everything, for all positions are targets.
 
     Two kinds of operation are answered here because the long way would take most of the time: where a tensor is (asked
     several times for each operation), and writing into a tensor that is there already.
@@ -84,8 +84,12 @@ class FakeLedger(Ledger):
             return args[0].fake_device
         if _in_place(func) and not _has_values(args[0]):
             return args[0] if func._schema.returns else None
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].dtype is torch.bool:
+            return False  # asked of attention masks: not every position holds a token, since rows are padded
         if func is torch.ops.aten.index.Tensor and args[1][0] is not None and args[1][0].dtype is torch.bool:
             func, args = _all_rows, (args[0], args[1][0])
+        elif func is torch.ops.aten.nonzero.default:
+            func = _all_places
         return super().__torch_dispatch__(func, types, args, kwargs)
 
 
@@ -103,3 +107,7 @@ def _has_values(written: torch.Tensor | list[torch.Tensor]) -> bool:
 
 def _all_rows(tensor: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return tensor.new_empty(mask.numel(), *tensor.shape[mask.ndim :])
+
+
+def _all_places(mask: torch.Tensor) -> torch.Tensor:
+    return mask.new_empty((mask.numel(), mask.ndim), dtype=torch.long)

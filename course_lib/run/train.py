@@ -228,7 +228,9 @@ def _train_once(stage: Stage, base: Path, micro_batch: int, start: Path | None, 
         disable_tqdm=True,
         report_to="none",
     )
-    args._n_gpu = min(args.n_gpu, 1)  # with several GPUs in sight and one process, Trainer would spread each batch over them
+    args._n_gpu = min(
+        args.n_gpu, 1
+    )  # with several GPUs in sight and one process, Trainer would spread each batch over them
     with Meter() as meter:
         progress, each_save = Progress(tokens), _AtEachSave(plan, looks, watch)
         mine = part(schedule, step_rows, silent)

@@ -8,14 +8,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 from cases import CASES
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from course_lib import CourseError, Plan
-from course_lib.run import simulate as module
 from course_lib.run import train as train_module
+from course_lib.run import weigh as module
 from course_lib.run.chat import Encoded
+from course_lib.run.classification import Labelled
 from course_lib.run.ledger import Ledger
 from course_lib.run.methods import load_tokenizer
+from course_lib.run.preference import Pair
 from course_lib.run.simulate import measure, simulate
+from course_lib.run.stages import Stage
 
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd")
 
@@ -67,21 +71,67 @@ def test_fake_equals_real_under_autocast_with_accumulation_and_other_losses(plan
     agree(plan.but(method=method, loss=loss, precision="bf16", grad_accum=3, attention="eager"))
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "adapters", "prefix_tuning", "p_tuning", "ia3"])
-def test_the_step_weighs_what_trainers_own_step_weighs(plan, method, tiny, tmp_path, monkeypatch):
-    """Three steps of `train` on full rows in which everything is a target; the third one counts."""
-    plan = plan.but(method=method, precision="bf16", save_steps=100)
-    draw = random.Random(0)
-    rows = [[draw.randrange(3, 250) for _ in range(plan.max_len)] for _ in range(3 * plan.micro_batch)]
-    rows = [Encoded(row, row) for row in rows]
-    ledger, prepare = Ledger(), train_module.prepare
+OBJECTIVES = {
+    "dpo": {"objective": "dpo"},
+    "cpt": {"objective": "cpt"},
+    "classification": {"objective": "classification"},
+    "sft+dpo": {"objective": "sft+dpo"},
+    "cpt+sft": {"objective": "cpt+sft"},
+    "kl": {"kl": 0.1},
+}
 
-    def prepare_and_write_down(base, plan):
-        model = prepare(base, plan)
-        module._write_down(model, plan, ledger)
+
+@pytest.mark.parametrize("method", ["full", "lora", "qlora", "adapters", "prefix_tuning", "p_tuning", "ia3"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_fake_equals_real_with_each_objective(plan, method, objective):
+    agree(plan.but(method=method, **OBJECTIVES[objective]))
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "adapters", "prompt_tuning"])
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_fake_equals_real_with_encoders(plan, method, kind, tiny, tmp_path):
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = AutoConfig.for_model(kind, **sizes, vocab_size=259, max_position_embeddings=128, pad_token_id=2)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    load_tokenizer(tiny).save_pretrained(tmp_path)
+    agree(plan.but(model=str(tmp_path), method=method, objective="classification", precision="bf16"))
+
+
+def rows_of(plan, n: int) -> list:
+    """Full rows in which everything is a target, as `train` encodes them."""
+    draw = random.Random(0)
+
+    def ids():
+        return [draw.randrange(3, 250) for _ in range(plan.max_len)]
+
+    def row():
+        tokens = ids()
+        return Encoded(tokens, tokens)
+
+    if plan.objective == "classification":  # one is shorter, so that there is padding, as in `simulate`
+        return [Labelled(ids()[: plan.max_len - (i % plan.micro_batch == 0)], i % 2) for i in range(n)]
+    return [Pair(row(), row()) if plan.objective == "dpo" else row() for _ in range(n)]
+
+
+SINGLE = ["sft", *(name for name in OBJECTIVES if "+" not in name)]
+
+
+@pytest.mark.parametrize(
+    ("method", "objective"),
+    [(method, "sft") for method in ("full", "lora", "adapters", "prefix_tuning", "p_tuning", "ia3")]
+    + [(method, objective) for objective in SINGLE[1:] for method in ("full", "lora")],
+)
+def test_the_step_weighs_what_trainers_own_step_weighs(plan, method, objective, tiny, tmp_path, monkeypatch):
+    """Three steps of `train` on full rows in which everything is a target; the third one counts."""
+    plan = plan.but(method=method, precision="bf16", save_steps=100, **OBJECTIVES.get(objective, {}))
+    rows, ledger, peaks = rows_of(plan, 3 * plan.micro_batch), Ledger(vocab=259), []
+    prepare, load_base = train_module.prepare, train_module.general.load_base
+
+    def written_down(model):
+        module.write_down(model, plan, ledger)
         return model
 
-    class LastStep(train_module._Progress):
+    class LastStep(train_module.Progress):
         def on_step_begin(self, args, state, control, **other):
             super().on_step_begin(args, state, control, **other)
             ledger.forget_peak()
@@ -90,13 +140,30 @@ def test_the_step_weighs_what_trainers_own_step_weighs(plan, method, tiny, tmp_p
             super().on_step_end(args, state, control, **other)
             peaks.append(ledger.peak)
 
-    peaks = []
-    monkeypatch.setattr(train_module, "prepare", prepare_and_write_down)
-    monkeypatch.setattr(train_module, "_Progress", LastStep)
+    monkeypatch.setattr(train_module, "prepare", lambda *args, **more: written_down(prepare(*args, **more)))
+    monkeypatch.setattr(train_module.general, "load_base", lambda *args, **more: written_down(load_base(*args, **more)))
+    monkeypatch.setattr(train_module, "Progress", LastStep)
+    monkeypatch.setattr(train_module, "order", lambda lengths, *_: range(len(lengths)))
+    labels = ["0", "1"] if objective == "classification" else []
+    stage = Stage(plan, tmp_path, load_tokenizer(tiny), rows, labels, "", "", [], goes_on=False)
     with ledger:
-        train_module._train_once(plan, tmp_path, tiny, load_tokenizer(tiny), rows, "", plan.micro_batch, None)
+        train_module._train_once(stage, tiny, plan.micro_batch, None, None)
     assert len(peaks) == 3
     assert simulate(plan, device="cpu").allocated_gib * 2**30 == pytest.approx(peaks[-1], rel=0.01)
+
+
+def test_of_two_stages_the_larger_one_is_weighed(plan):
+    both, dpo = weighed(plan.but(objective="sft+dpo"), "cpu"), weighed(plan.but(objective="dpo"), "cpu")
+    assert both.parts == dpo.parts
+    assert both.allocated_gib > weighed(plan, "cpu").allocated_gib
+
+
+def test_dpo_holds_no_second_model_and_kl_on_all_weights_does(plan):
+    plain, dpo, kl = (
+        weighed(plan.but(method="full", **fields), "cpu") for fields in ({}, OBJECTIVES["dpo"], {"kl": 0.1})
+    )
+    assert dpo.parts["weights"] == plain.parts["weights"]
+    assert kl.parts["weights"] == pytest.approx(2 * plain.parts["weights"])
 
 
 def test_the_ledger_counts_a_storage_once_and_crosses_it_out_when_it_dies():
@@ -154,8 +221,6 @@ def test_checkpointing_lowers_the_peak_unless_that_is_the_optimizer_step(plan):
 
 
 def test_four_bit_weights_have_the_bytes_of_the_formula(plan, tiny):
-    from transformers import AutoConfig
-
     config = AutoConfig.from_pretrained(tiny)
     width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     kv = width // config.num_attention_heads * config.num_key_value_heads
@@ -203,7 +268,6 @@ def test_parts_add_up_and_figures_are_in_order(plan, device):
         ({"n_gpus": 4, "sharding": "fsdp"}, "plain data parallel"),
         ({"n_gpus": 4, "sharding": "zero2"}, "use estimate"),
         ({"method": "prefix_tuning", "gradient_checkpointing": True}, "set gradient_checkpointing to false"),
-        ({"objective": "dpo"}, "objective dpo"),
         ({"model": "no-such-model"}, "no-such-model"),
         ({"targets": ("q_proj", "query")}, "no linear module named query"),
     ],
@@ -215,7 +279,7 @@ def test_what_it_cannot_weigh_it_says_in_one_sentence(plan, fields, sentence):
 
 
 def test_a_step_that_depends_on_numbers_is_refused(plan, monkeypatch):
-    monkeypatch.setattr(module, "_loss", lambda model, plan, batch, autocast: batch["input_ids"].sum().item())
+    monkeypatch.setattr(module, "_loss", lambda model, plan, batch, *_: batch["input_ids"].sum().item())
     with pytest.raises(CourseError, match="on fake tensors"):
         simulate(plan)
 

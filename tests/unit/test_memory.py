@@ -12,7 +12,7 @@ from course_lib import CourseError, ModelShape, Plan, estimate, largest_model
 from course_lib.choose.gpus import gpu
 from course_lib.choose.memory import CONTEXT
 from course_lib.choose.peak import GIB, WORKSPACE, peak
-from course_lib.choose.setup import NF4_DOUBLE, Setup, setup_of
+from course_lib.choose.setup import NF4_DOUBLE, Setup, setup_of, trained_parameters
 
 LLAMA = ModelShape.of("meta-llama/Llama-2-7b-hf")
 MISTRAL = ModelShape.of("mistralai/Mistral-7B-v0.1")
@@ -73,11 +73,49 @@ def test_checkpointing_does_not_help_where_the_optimizer_step_is_the_peak():
     assert estimate(longer.but(gradient_checkpointing=True)).allocated_gib < 0.8 * estimate(longer).allocated_gib
 
 
-def test_full_preference_training_holds_a_second_model():
+def test_dpo_holds_no_second_model():
     plan = Plan(model=LLAMA.name, method="full", objective="dpo", max_len=64, micro_batch=1)
-    assert estimate(plan).parts["weights"] == pytest.approx(
-        2 * estimate(plan.but(objective="sft")).parts["weights"], rel=0.01
+    assert estimate(plan).parts["weights"] == estimate(plan.but(objective="sft")).parts["weights"]
+    assert any("computed once" in words for words in estimate(plan).assumes)
+
+
+def test_kl_on_all_weights_holds_a_frozen_copy_and_twice_the_logits():
+    plan = Plan(model=LLAMA.name, max_len=512, micro_batch=4, gradient_checkpointing=True)
+    for method, models in (("full", 2), ("lora", 1)):
+        without, held = estimate(plan.but(method=method)), estimate(plan.but(method=method, kl=0.1))
+        assert held.parts["weights"] == pytest.approx(models * without.parts["weights"], rel=0.01)
+    assert held.parts["logits"] > 2 * without.parts["logits"]
+
+
+def test_published_runs_with_a_reference_model_still_hold_it():
+    alone = Setup(MISTRAL, "full", rows=1, seq=512)
+    beside = peak(replace(alone, reference=True))
+    assert beside.parts["weights"] - WORKSPACE == pytest.approx(2 * (peak(alone).parts["weights"] - WORKSPACE))
+
+
+def test_of_two_stages_the_larger_one_is_estimated():
+    plan = Plan(model=LLAMA.name, method="full", objective="sft+dpo", kl=0.1, max_len=128, micro_batch=1)
+    sft, dpo = (
+        estimate(Plan(**{**plan.model_dump(), "objective": stage, "kl": kl}))
+        for stage, kl in (("sft", 0.1), ("dpo", 0))
     )
+    assert estimate(plan).allocated_gib == sft.allocated_gib > dpo.allocated_gib
+
+
+def test_a_classifier_has_a_head_over_its_labels_and_none_over_the_vocabulary():
+    plan = Plan(model=LLAMA.name, objective="classification")
+    head = LLAMA.vocab * LLAMA.hidden
+    assert trained_parameters(plan.but(method="full"), LLAMA, 5) == LLAMA.params - head + 5 * LLAMA.hidden
+    assert trained_parameters(plan, LLAMA, 5) == trained_parameters(plan, LLAMA) + 5 * LLAMA.hidden
+    sft, labelled = estimate(plan.but(objective="sft")), estimate(plan)
+    assert labelled.parts["logits"] == 0 < sft.parts["logits"]
+    assert sft.parts["weights"] - labelled.parts["weights"] == pytest.approx(2 * head / GIB, rel=0.01)
+
+
+def test_auto_is_fp16_on_a_card_without_bf16():
+    plan = Plan(model=LLAMA.name)
+    assert estimate(plan, gpu="T4").assumes[1] == "fp16, as `auto` takes on this device"
+    assert estimate(plan, gpu="T4").allocated_gib == estimate(plan, gpu="A10G").allocated_gib
 
 
 def test_sharding_takes_weights_from_each_gpu():
