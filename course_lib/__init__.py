@@ -34,6 +34,7 @@ _WHERE = {
     "work_folder": "folders",
     "Run": "run.train",
     "train": "run.train",
+    "dry_run": "run.dry_run",
     "load": "run.data",
     "show_mask": "run.chat",
     "evaluate": "prove.evaluate",

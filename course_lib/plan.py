@@ -58,7 +58,7 @@ class Plan(BaseModel):
     base_bits: Literal[4, 16] = Field(16, description="4 = frozen base held as NF4 (QLoRA); 16 = not quantised")
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto = bf16 where the processor computes in it; fp16 needs a GPU"
+        "auto", description="auto = bf16 where the hardware computes in it, else fp16 on a GPU and fp32 on a CPU"
     )
     optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = (
         Field("adamw_torch", description="name as in transformers' `optim`")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from course_lib.choose.gpus import Gpu, prices
 from course_lib.choose.gpus import gpu as device_of
-from course_lib.choose.setup import Setup, setup_of, trained_parameters
+from course_lib.choose.setup import Setup, precision_of, setup_of, trained_parameters
 from course_lib.choose.shapes import ModelShape
 from course_lib.choose.step_time import FITTED, flops_per_token, seconds, slow_seconds, work
 from course_lib.errors import CourseError
@@ -97,14 +97,12 @@ def speed(
         words.append(
             f"rows of {plan.max_len} tokens, the longest that the plan allows: shorter ones take longer per token"
         )
-    precision, low_precision = plan.precision, card.has_bf16
-    if precision == "auto":
-        precision = "bf16" if card.has_bf16 else "fp32"
+    precision = precision_of(plan, "cpu" if card.kind == "cpu" else "nvidia", card.has_bf16)
+    low_precision = card.fp16_tflops > 0 if precision == "fp16" else card.has_bf16
+    if plan.precision == "auto":
         words.append(f"{precision}, as `auto` takes on {card.name}")
     elif precision == "bf16" and not card.has_bf16:
         words.append(f"fp32's speed, as {card.name} has no bf16: set precision to fp16 or fp32")
-    elif precision == "fp16":
-        low_precision = card.fp16_tflops > 0
     compute = 2 if precision != "fp32" and low_precision else 4
     setup, _ = setup_of(plan, shape, "cpu" if card.kind == "cpu" else "nvidia")
     if setup.method == "dora":

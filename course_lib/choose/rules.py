@@ -272,7 +272,7 @@ WARNINGS = (
 )
 NO_BF16 = Rule(
     lambda s: 0 < s.gpu_gib <= OLDER_CARDS_GIB,
-    "If the card has no bf16 (T4, V100, RTX 20 series), set precision to fp16: `auto` would take fp32, which needs more.",
+    "If the card has no bf16 (T4, V100, RTX 20 series), precision `auto` is fp16 with loss scaling there.",
     "memory model",
 )
 FORGETTING = Rule(

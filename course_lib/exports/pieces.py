@@ -1,12 +1,12 @@
 """Pieces of the exported script that every method shares: text with {fields}, {{ and }} standing for braces."""
 
 AUTO = """\
-# precision auto: bf16 where the processor computes in it, else fp32
+# precision auto: bf16 where the hardware computes in it, else fp16 on a GPU and fp32 on a CPU
 if torch.cuda.is_available():
     BF16 = torch.cuda.is_bf16_supported(including_emulation=False)
 else:
     BF16 = any(on for name, on in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
-COMPUTE = torch.bfloat16 if BF16 else torch.float32"""
+COMPUTE = torch.bfloat16 if BF16 else torch.float16 if torch.cuda.is_available() else torch.float32"""
 
 DEVICE = """\
     device_map={{"": {n} if torch.cuda.is_available() else "cpu"}},"""

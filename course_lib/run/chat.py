@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from html import escape
 
+from jinja2 import TemplateError
+
 from course_lib.errors import CourseError
 
 IGNORED = -100  # the label that torch's cross_entropy skips
@@ -53,6 +55,16 @@ def encode(tokenizer, row: dict) -> Encoded:
         raise CourseError(
             "This model's tokenizer has no chat template: take an instruction-tuned model, or set tokenizer.chat_template."
         )
+    try:
+        return _encode(tokenizer, row)
+    except TemplateError as error:
+        raise CourseError(
+            f"This model's chat template refuses a row ({str(error).rstrip('.')}): write what it does not take, such as a system message, "
+            "into the user's message."
+        ) from None
+
+
+def _encode(tokenizer, row: dict) -> Encoded:
     if "{% generation %}" in tokenizer.chat_template:
         chat = tokenizer.apply_chat_template(row["messages"], return_dict=True, return_assistant_tokens_mask=True)
         ids, trained = chat["input_ids"], chat["assistant_masks"]

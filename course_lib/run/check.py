@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from transformers.utils import is_flash_attn_2_available
 
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
@@ -11,7 +12,7 @@ from course_lib.run import data as data_module
 from course_lib.run.assets import check_model, known_config
 from course_lib.run.distributed import check_sharding
 from course_lib.run.meter import GIB
-from course_lib.run.methods import check_method, check_targets
+from course_lib.run.methods import bf16_in_hardware, check_method, check_targets
 from course_lib.run.stages import data_fields
 
 
@@ -33,8 +34,19 @@ def check_plan(plan: Plan, folder: Path | None = None) -> None:
     check_model(plan.model)
     if config := known_config(plan.model):
         check_targets(config, plan)
-    if plan.attention == "flash_attention_2" and not torch.cuda.is_available():
-        raise CourseError("flash_attention_2 needs an NVIDIA GPU: set attention to sdpa.")
+    elif plan.loss == "fused_linear":
+        raise CourseError(
+            "loss fused_linear needs Liger's kernel, which `train` does not call: set loss to targets, or export the plan with "
+            "plan.to_script()."
+        )
+    elif plan.precision == "bf16" and not bf16_in_hardware():
+        raise CourseError(
+            "This GPU does not compute in bf16: set precision to auto, which is fp16 with loss scaling here."
+        )
+    if plan.attention == "flash_attention_2" and not is_flash_attn_2_available():
+        raise CourseError(
+            "flash_attention_2 needs an NVIDIA GPU of the Ampere generation or newer and the package flash-attn: set attention to sdpa."
+        )
     if folder and (folder / "plan.yaml").exists() and not same_steps(Plan.from_yaml(folder / "plan.yaml"), plan):
         raise CourseError(
             f"{folder} holds a run of another plan: choose another folder, or pass resume=False to throw that run away."

@@ -64,17 +64,22 @@ def load_base(folder, plan: Plan, labels: Sequence[str] = (), to_shard: bool = F
             bnb_4bit_quant_storage=dtype if to_shard else torch.uint8,
             llm_int8_skip_modules=list(HEADS) if plan.objective == "classification" else None,
         )
-    model, found = model_class(plan).from_pretrained(
-        folder,
-        **_label_names(folder, labels),
-        output_loading_info=True,
-        dtype=dtype,
-        attn_implementation=plan.attention,
-        quantization_config=quantization,
-        device_map={"": "cuda" if torch.cuda.is_available() and not to_shard else "cpu"},
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
+    try:
+        model, found = model_class(plan).from_pretrained(
+            folder,
+            **_label_names(folder, labels),
+            output_loading_info=True,
+            dtype=dtype,
+            attn_implementation=plan.attention,
+            quantization_config=quantization,
+            device_map={"": "cuda" if torch.cuda.is_available() and not to_shard else "cpu"},
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        raise CourseError(f"transformers has no sdpa attention for {plan.model}: set attention to eager.") from None
     if labels and plan.method != "full":
         _check_new_layers(plan, found["missing_keys"])
     for layer in model.modules():
@@ -138,7 +143,13 @@ class Method:
         config.inference_mode = not trains
         if plan.objective == "classification":
             config.task_type = "SEQ_CLS"
-        model = get_peft_model(model, config)
+        try:
+            model = get_peft_model(model, config)
+        except ValueError as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:150]
+            raise CourseError(
+                f"Method {plan.method} does not go onto {plan.model} ({reason}): set method to lora, or take another model."
+            ) from None
         for weight in model.parameters():
             if weight.requires_grad:  # in fp32, as its updates need; PEFT leaves heads and virtual tokens in 16 bits
                 weight.data = weight.data.float()

@@ -80,3 +80,14 @@ def test_common_prefix():
     assert common_prefix([[1, 2, 3], [1, 2, 4, 5], [1, 2]]) == 2
     assert common_prefix([[1], [2]]) == 0
     assert common_prefix([[1, 2]]) == 2
+
+
+def test_a_template_that_refuses_a_row_is_told_in_a_sentence(tiny):
+    tokenizer = load_tokenizer(tiny)
+    row = {"messages": [{"role": m, "content": "x"} for m in ("system", "user", "assistant")]}
+    encode(tokenizer, row)
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    )
+    with pytest.raises(CourseError, match=r"refuses a row \(System role not supported\)"):
+        encode(tokenizer, row)
