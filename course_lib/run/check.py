@@ -29,11 +29,6 @@ def check_plan(plan: Plan, folder: Path | None = None) -> None:
             raise CourseError("fp16 training needs a GPU: set precision to auto.")
         if plan.loss == "fused_linear":
             raise CourseError("loss fused_linear is a GPU kernel: set loss to targets.")
-    for field, form in data_fields(plan):
-        data_module.check_name(getattr(plan, field), form)
-    check_model(plan.model)
-    if config := known_config(plan.model):
-        check_targets(config, plan)
     elif plan.loss == "fused_linear":
         raise CourseError(
             "loss fused_linear needs Liger's kernel, which `train` does not call: set loss to targets, or export the plan with "
@@ -43,6 +38,11 @@ def check_plan(plan: Plan, folder: Path | None = None) -> None:
         raise CourseError(
             "This GPU does not compute in bf16: set precision to auto, which is fp16 with loss scaling here."
         )
+    for field, form in data_fields(plan):
+        data_module.check_name(getattr(plan, field), form)
+    check_model(plan.model)
+    if config := known_config(plan.model):
+        check_targets(config, plan)
     if plan.attention == "flash_attention_2" and not is_flash_attn_2_available():
         raise CourseError(
             "flash_attention_2 needs an NVIDIA GPU of the Ampere generation or newer and the package flash-attn: set attention to sdpa."

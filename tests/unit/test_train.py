@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from course_lib import Plan, train
 from course_lib.errors import CourseError
+from course_lib.run import check as check_module
 from course_lib.run import train as train_module
 from course_lib.run.mails import mails
 
@@ -232,3 +233,23 @@ def test_rows_that_changed_since_a_run_began_are_noticed(plan_of, tmp_path):
         assert train(plan, folder=tmp_path / "run", resume=False).finished
     finally:
         path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"loss": "fused_linear"}, "which `train` does not call"),
+        ({"precision": "bf16"}, "This GPU does not compute in bf16"),
+    ],
+)
+@pytest.mark.parametrize("model", ["smollm2-135m", "organisation/name"])
+def test_what_a_gpu_cannot_do_is_refused_for_any_model_and_on_a_gpu_alone(monkeypatch, model, fields, says):
+    plan = Plan(model=model, **fields)
+    monkeypatch.setattr(check_module, "bf16_in_hardware", lambda: False)
+    if "precision" in fields:
+        check_module.check_plan(plan)  # a processor computes in bf16, slowly
+    monkeypatch.setattr(check_module.torch.cuda, "is_available", lambda: True)
+    with pytest.raises(CourseError, match=says):
+        check_module.check_plan(plan)
+    monkeypatch.setattr(check_module, "bf16_in_hardware", lambda: True)
+    check_module.check_plan(Plan(model=model, precision="bf16"))
