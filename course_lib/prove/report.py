@@ -83,4 +83,5 @@ def plot_loss(run):
     axes.set_ylim(bottom=0)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    print(f"Figure: loss falls from {losses[0]:.2f} at step {steps[0]} to {losses[-1]:.2f} at step {steps[-1]}.")
+    way = "falls" if losses[-1] < losses[0] else "does not fall: it goes"
+    print(f"Figure: loss {way} from {losses[0]:.2f} at step {steps[0]} to {losses[-1]:.2f} at step {steps[-1]}.")

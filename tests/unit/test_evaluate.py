@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from course_lib import CourseError, Plan, Report, evaluate
 from course_lib.prove.evaluate import Score, Scores, few_shot
 from course_lib.prove.metrics import exact_match, field_accuracy, rouge_l, valid_json
+from course_lib.prove.report import plot_loss
 from course_lib.run.data import DataSet
 from course_lib.run.generate import answers
 from course_lib.run.mails import mails
@@ -146,3 +148,10 @@ def test_a_report_is_one_table_and_one_picture_with_words(capsys):
     assert "24 held-out rows" in report._repr_html_()
     report.plot("exact_match")
     assert capsys.readouterr().out == "Figure: base <b> 0.00 [0.00, 0.14]; tuned 0.50 [0.30, 0.70].\n"
+
+
+@pytest.mark.parametrize(("losses", "says"), [([2.0, 1.0], "loss falls from"), ([1.0, 2.0], "loss does not fall")])
+def test_the_words_of_a_loss_plot_say_which_way_it_went(losses, says, capsys):
+    history = [{"step": 1, "loss": loss} for loss in losses]
+    plot_loss(SimpleNamespace(history=history, plan=Plan(objective="dpo")))
+    assert says in capsys.readouterr().out
