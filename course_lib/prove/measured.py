@@ -24,21 +24,24 @@ WORDS = {
     "exact_match": "of the records right",
     "valid_json": "of the answers JSON",
 }
+BASE = "0-shot"  # the case that is the untrained model
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "0.2")  # Okabe and Ito 2008
 
 
-def crossed(values: np.ndarray) -> Score:
+def crossed(values: np.ndarray, share: bool = True) -> Score:
     """Mean of scores (seeds, rows) with a 95 % interval over both: other seeds and other rows of the kind would move it.
 
     Each seed answers the same rows, so the variance of the mean is (MS_seeds + MS_rows - MS_rest) / n, with mean squares
     of the two-way table and components below zero taken as zero (Searle, Casella & McCulloch 1992); Student's t with
     Satterthwaite's degrees of freedom (1946), which are near 2 where three seeds decide: then the interval is wide, as it
     should be. One seed, or rows that all agree: the interval over rows alone, see `scores.interval`.
+
+    share: the scores lie between 0 and 1, and so does the interval.
     """
     seeds, rows = values.shape
     mean, by_seed, by_row = values.mean(), values.mean(axis=1), values.mean(axis=0)
     if seeds == 1 or np.ptp(values) == 0:
-        return Score(float(mean), *interval(by_row), rows)
+        return Score(float(mean), *interval(by_row, share=share), rows)
     rest = values - by_seed[:, None] - by_row + mean
     df = np.array([seeds - 1, rows - 1, (seeds - 1) * (rows - 1)])
     squares = np.array([rows * ((by_seed - mean) ** 2).sum(), seeds * ((by_row - mean) ** 2).sum(), (rest**2).sum()])
@@ -46,7 +49,8 @@ def crossed(values: np.ndarray) -> Score:
     total = max(of_seeds, of_rest) + max(of_rows, of_rest) - of_rest
     freedom = max(1.0, total**2 / ((squares / np.maximum(df, 1)) ** 2 / np.maximum(df, 1)).sum())
     half = student.ppf(0.975, freedom) * np.sqrt(total / values.size)
-    return Score(float(mean), float(max(0, mean - half)), float(min(1, mean + half)), rows)
+    low, high = float(mean - half), float(mean + half)
+    return Score(float(mean), *((max(0.0, low), min(1.0, high)) if share else (low, high)), rows)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,30 @@ class Measured:
             raise CourseError(f"{metric} was not measured: choose from {', '.join(runs[0].values)}.")
         return crossed(np.array([run.values[metric] for run in runs]))
 
+    def difference(self, case: str, other: str, metric: str = "field_accuracy", share: float = 1.0) -> Score:
+        """How much higher one case scores than another, or than a share of it, row by row; with its 95 % interval, see `crossed`.
+
+        Raises CourseError: no such case or metric, or not as many seeds of both.
+        """
+        for one in (case, other):
+            self.score(one, metric)
+        ones, others = (np.array([run.values[metric] for run in self.of(name)]) for name in (case, other))
+        if ones.shape != others.shape:
+            raise CourseError(f"{case} has {len(ones)} seeds and {other} {len(others)}: compare cases with as many.")
+        return crossed(ones - share * others, share=False)
+
+    def forgetting(self, case: str) -> Score:
+        """How many times the base model's perplexity on general texts the trained one's is; interval as of `crossed`.
+
+        1 says that nothing was lost. Raises CourseError: no such case.
+        """
+        before = np.array(self.of(BASE)[0].general)
+        after = np.array([run.general for run in self.of(case)])[:, :, 0]
+        rise = crossed(
+            (after - before[:, 0]) / before[:, 1].mean(), share=False
+        )  # nats per token, long texts weigh more
+        return Score(*(float(np.exp(edge)) for edge in (rise.value, rise.low, rise.high)), rise.n)
+
     def cost(self, case: str) -> Mapping[str, float]:
         """Means over seeds of what training took: seconds, tokens_per_s, peak_gib, saved_bytes, trained; and answer_seconds.
 
@@ -103,7 +131,8 @@ class Measured:
         beside = f", beside other programs on up to {busy:.1f} cores" if busy > 0.5 else ""
         return (
             f"Measured with {s.model} on {s.train_rows} rows of {s.data}, {s.step_rows} in each step, scored on "
-            f"{s.test_rows} others; on {s.machine}, {_n(s.threads, 'thread')}, {s.precision}{beside}; {versions}; "
+            f"{s.test_rows} others, and on {s.general_texts} texts of {s.general}; on {s.machine}, "
+            f"{_n(s.threads, 'thread')}, {s.precision}{beside}; {versions}; "
             f"{first if first == last else f'{first} to {last}'}."
         )
 
@@ -133,6 +162,8 @@ class Measured:
             "saved, MB": ("saved_bytes", "{:,.2f}", 1e-6),
             "answering, s": ("answer_seconds", "{:.1f}", 1),
         }
+        if BASE in self.cases:
+            cells |= {"general perplexity, times": str(self.forgetting(case)) if "trained" in costs else ""}
         return cells | {
             head: form.format(costs[name] * unit) if name in costs else "" for head, (name, form, unit) in shown.items()
         }

@@ -22,7 +22,8 @@ class Kept(BaseModel):
 class Setting(Kept):
     """What all runs of a bench share: task, budget and machine.
 
-    step_rows: rows of each optimizer step. precision: what is computed in. versions: package -> version.
+    step_rows: rows of each optimizer step. precision: what is computed in. versions: package -> version. general: name of the
+    plain texts that say what was forgotten.
     """
 
     model: str
@@ -35,6 +36,8 @@ class Setting(Kept):
     threads: Count
     precision: str
     versions: dict[str, str]
+    general: str
+    general_texts: Count
 
 
 class Training(Kept):
@@ -58,8 +61,8 @@ class Training(Kept):
 class OneRun(Kept):
     """One line of the store: one method and seed, or one prompt without training.
 
-    values: metric -> score of each test row, in their order. answer_seconds: for all test rows. busy_cores: what other
-    programs took of the machine as the run began.
+    values: metric -> score of each test row, in their order. general: nats and tokens of each general text, in their order.
+    answer_seconds: for all test rows. busy_cores: what other programs took of the machine as the run began.
     """
 
     form: Literal["method-run-1"] = "method-run-1"
@@ -68,6 +71,7 @@ class OneRun(Kept):
     date: Annotated[date, Field(strict=False)]
     setting: Setting
     values: dict[str, list[Share]]
+    general: list[tuple[Above0, Above0]]
     answer_seconds: Above0
     busy_cores: Annotated[float, Field(ge=0)]
     training: Training | None
@@ -76,6 +80,8 @@ class OneRun(Kept):
     def _every_row_is_scored(self):
         if not self.values or any(len(row) != self.setting.test_rows for row in self.values.values()):
             raise ValueError(f"each metric needs {self.setting.test_rows} values, one for each test row")
+        if len(self.general) != self.setting.general_texts:
+            raise ValueError(f"general needs nats and tokens of {self.setting.general_texts} texts")
         return self
 
 

@@ -1,8 +1,8 @@
 """Every method on one task and one budget: `make bench`, or `python -m tests.bench.methods`.
 
-Each method and seed trains on the same mails, in a process of its own (so that its peak memory is its own), and answers the
-same held-out mails; so do two prompts without training. A result is kept as soon as it is there: stopped or killed anywhere,
-the same command goes on. `course_lib.prove.measured` reads the file.
+Each method and seed trains on the same mails, in a process of its own (so that its peak memory is its own), answers the same
+held-out mails and foresees the same general texts; so do two prompts without training. A result is kept as soon as it is
+there: stopped or killed anywhere, the same command goes on. `course_lib.prove.measured` reads the file.
 
 One budget means the same rows as often, hence the same tokens; seconds and memory differ, and are part of the result. A seed
 decides the new weights and the order of the rows, not which rows. So few steps want larger learning rates than a long run:
@@ -38,6 +38,7 @@ from tests.cases import CASES
 
 OUT = Path(__file__).parents[2] / "build" / "bench" / "methods.jsonl"
 TASK, STEP_ROWS, NEW_TOKENS = "mails", 2, 40
+GENERAL, GENERAL_TEXTS = "python-docs", 16
 SHOTS = {"0-shot": 0, "4-shot": 4}
 # Peak learning rates for sixteen steps. The guides' and papers' are for hundreds.
 RATES = {
@@ -83,6 +84,8 @@ def setting(model: str, rows: int, test_rows: int) -> Setting:
         machine=_machine(),
         threads=torch.get_num_threads(),
         precision=str(compute_dtype("auto")).removeprefix("torch."),
+        general=GENERAL,
+        general_texts=GENERAL_TEXTS,
         versions={name: version(name) for name in ("torch", "transformers", "peft", "accelerate", "bitsandbytes")},
     )
 
@@ -114,12 +117,14 @@ def one_run(case: str, seed: int, model: str, rows: int, test_rows: int) -> OneR
         start = time.perf_counter()
         scores = evaluate(model_here, data, shots=SHOTS.get(case, 0), n=test_rows, max_new_tokens=NEW_TOKENS)
         answer_seconds = time.perf_counter() - start
+        general = evaluate(model_here, load(GENERAL), ("perplexity",), n=GENERAL_TEXTS)
     return OneRun(
         case=case,
         seed=seed,
         date=datetime.now(UTC).date(),
         setting=setting(model, rows, test_rows),
         values={metric: table.tolist() for metric, table in scores.rows.items()},
+        general=[(float(nats), float(tokens)) for nats, tokens in general.rows["perplexity"]],
         answer_seconds=answer_seconds,
         busy_cores=round(busy, 2),
         training=training,

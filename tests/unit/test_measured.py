@@ -26,6 +26,8 @@ HERE = Setting(
     threads=2,
     precision="float32",
     versions={"torch": "2.13.0"},
+    general="python-docs",
+    general_texts=3,
 )
 COST = {
     "lr": 3e-3,
@@ -39,13 +41,17 @@ COST = {
 }
 
 
-def run(case="lora", seed=0, values=(1.0, 0.8, 1.0, 0.6), seconds=10.0, setting=HERE) -> OneRun:
+GENERAL = np.array([(30.0, 10.0), (60.0, 30.0), (90.0, 20.0)])
+
+
+def run(case="lora", seed=0, values=(1.0, 0.8, 1.0, 0.6), seconds=10.0, setting=HERE, rise=0.0) -> OneRun:
     return OneRun(
         case=case,
         seed=seed,
         date=date(2026, 11, 22 + seed),
         setting=setting,
         values={"field_accuracy": list(values), "exact_match": [float(value == 1) for value in values]},
+        general=[(float(nats + rise * tokens), float(tokens)) for nats, tokens in GENERAL],
         answer_seconds=3.0,
         busy_cores=0.1,
         training=Training(seconds=seconds, **COST) if "shot" not in case else None,
@@ -94,6 +100,7 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_any_other_fault_is_named(s
         ({"form": "method-run-0"}, "form: Input should be 'method-run-1'"),
         ({"values": {"field_accuracy": [0.5, 1.5, 0, 0]}}, "values.field_accuracy.1"),
         ({"values": {"field_accuracy": [0.5]}}, "4 values, one for each test row"),
+        ({"general": [[30.0, 10.0]]}, "nats and tokens of 3 texts"),
         ({"seed": "0"}, "seed: Input should be a valid integer"),
         ({"date": "yesterday"}, "date: "),
         ({"extra": 1}, "extra: Extra inputs"),
@@ -162,6 +169,32 @@ def test_few_seeds_that_disagree_give_a_wide_interval_and_edges_stay_shares():
     assert one.low < one.value == 0.5 < one.high
 
 
+def test_a_difference_is_taken_row_by_row(tmp_path):
+    file = tmp_path / "own.jsonl"
+    higher = [run("full", seed, [0.1 + 0.01 * seed + value for value in (0.0, 0.3, 0.6, 0.8)]) for seed in range(3)]
+    lower = [run("lora", seed, (0.0, 0.3, 0.6, 0.8)) for seed in range(3)]
+    file.write_text("".join(one.model_dump_json() + "\n" for one in [*higher, *lower, run("ia3")]))
+    found = measured(file)
+    gap = found.difference("full", "lora")
+    assert gap.value == pytest.approx(0.11)
+    assert 0 < gap.low < gap.value < gap.high
+    assert found.score("full").low < found.score("lora").high, "apart, the two intervals overlap"
+    assert found.difference("lora", "full").value == pytest.approx(-0.11)
+    assert found.difference("lora", "full", share=0.5).value == pytest.approx(0.425 - 0.535 / 2)
+    with pytest.raises(CourseError, match="full has 3 seeds and ia3 1"):
+        found.difference("full", "ia3")
+
+
+def test_forgetting_is_how_many_times_the_perplexity_on_general_texts_rose(tmp_path):
+    file = tmp_path / "own.jsonl"
+    runs = [run("0-shot"), *(run(seed=seed, rise=rise) for seed, rise in enumerate((0.1, 0.2, 0.3)))]
+    file.write_text("".join(one.model_dump_json() + "\n" for one in [*runs, run("ia3")]))
+    lost, none = measured(file).forgetting("lora"), measured(file).forgetting("ia3")
+    assert lost.value == pytest.approx(np.exp(0.2))
+    assert lost.low < 1 < lost.high, "three seeds that disagree so much leave it open"
+    assert (none.value, none.low, none.high) == (1, 1, 1)
+
+
 # Words, table and picture
 
 
@@ -204,7 +237,6 @@ def test_the_picture_says_the_same_in_words(store, capsys, against):
 # What comes with the course
 
 
-@pytest.mark.skipif(not STORE.exists(), reason="the bench has not been run for this version yet")
 def test_the_results_of_the_course_are_whole():
     found = measured()
     methods = [case for case in found.cases if "shot" not in case]
