@@ -43,6 +43,7 @@ _WHERE = {
     "forgetting": "prove.forgetting",
     "Report": "prove.report",
     "run_pipeline": "prove.pipeline",
+    "claims": "prove.claims",
     "compare_runs": "prove.compare",
     "search": "prove.search",
     "doctor": "cli",

@@ -1,11 +1,13 @@
-"""`course pipeline`, `course compare-runs`, `course search`: proving, from a terminal."""
+"""`course pipeline`, `course compare-runs`, `course search`, `course claims`: proving, from a terminal."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from course_lib.errors import CourseError
+from course_lib.said import say
 
 Rows = Annotated[int | None, typer.Option("--n", help="score the first N test rows; none: all")]
 
@@ -48,6 +50,20 @@ def search(
     print(f"\n{run_search(plan, fields, trials, folder)}")
 
 
+def claims(
+    lesson: Annotated[str | None, typer.Option(help="those that one lesson measures, such as 104")] = None,
+    guide: Annotated[str | None, typer.Option(help="those of one guide, such as overview")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+):
+    """Every claim of the guides beside what the course measured on it, and where."""
+    from course_lib.prove.claims import all_claims, as_dicts
+
+    if as_json:
+        print(json.dumps(as_dicts(lesson, guide), indent=1))
+    else:
+        say(str(all_claims(lesson, guide)))
+
+
 def _named(words: str) -> tuple[str, str]:
     name, equals, values = words.partition("=")
     if not equals or not values:
@@ -56,6 +72,6 @@ def _named(words: str) -> tuple[str, str]:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the three commands."""
-    for command in (pipeline, compare_runs, search):
+    """Add the commands."""
+    for command in (pipeline, compare_runs, search, claims):
         app.command()(command)

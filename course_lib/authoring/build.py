@@ -26,10 +26,13 @@ from nbformat import NotebookNode
 from course_lib.authoring import lint
 from course_lib.authoring.install import install_cell
 from course_lib.errors import CourseError
+from course_lib.folders import write_whole
 from course_lib.learn.checks import HOLE
 
 # What a cell may find of the author's own work.
 PERSONAL = ("selector.json", "my_plan.yaml", "runs", "timer.json", "stuck.json")
+# Where a lesson's findings on the guides' claims go.
+CLAIMS = "course_lib/prove/measurements/claims"
 SECONDS_PER_CELL = 300
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"(?ms)^(?P<pad>[ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^(?P=pad)### END SOLUTION[ \t]*$")
@@ -131,16 +134,17 @@ def stale(source: Path, root: Path) -> list[str]:
 def build(source: Path, root: Path, run: bool = True) -> list[Path]:
     """Build the notebooks of one source and return their paths; nothing is written unless all of it succeeds.
 
-    With `run=False` nothing is executed: outputs are kept where no code cell changed since the last build.
+    What a lesson finds on the guides' claims is written as well, into `CLAIMS`. With `run=False` nothing is executed: outputs
+    are kept where no code cell changed since the last build.
 
     Raises:
         CourseError: a marker is out of place, a cell raised, timed out or wrote to stderr, or an output is too large.
     """
     built = pages(source, root)
     path, nb = next(iter(built.items()))
-    faults = lint.markers(source.read_text("utf-8"), nb.metadata.course.source)
+    faults, found = lint.markers(source.read_text("utf-8"), nb.metadata.course.source), {}
     if run and not faults:
-        _execute(nb, source.parent)
+        found = _execute(nb, source.parent)
         faults = lint.outputs(nb)
     elif path.exists():
         _keep_outputs(nb, nbformat.read(path, as_version=4))
@@ -151,6 +155,9 @@ def build(source: Path, root: Path, run: bool = True) -> list[Path]:
         temporary = path.with_suffix(".ipynb.tmp")
         temporary.write_text(nbformat.writes(page) + "\n", "utf-8")
         os.replace(temporary, path)
+    if "notebooks" in source.relative_to(root).parts:
+        for name, text in found.items():
+            write_whole(root / CLAIMS / name, text)
     return list(built)
 
 
@@ -163,7 +170,8 @@ def _stamp_ids(nb: NotebookNode) -> NotebookNode:
     return nb
 
 
-def _execute(nb: NotebookNode, folder: Path) -> None:
+def _execute(nb: NotebookNode, folder: Path) -> dict[str, str]:
+    """Run the cells in place; returns what they found on the guides' claims, by the name of its file."""
     page, metadata, begun = nb.metadata.course.source, copy.deepcopy(nb.metadata), []
     client = NotebookClient(
         nb,
@@ -177,8 +185,10 @@ def _execute(nb: NotebookNode, folder: Path) -> None:
         on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
     )
     try:
-        with TemporaryDirectory() as nobodys:  # the page is stored as someone sees it who has done nothing yet
-            client.execute(env=os.environ | {"COURSE_PROGRESS": nobodys})
+        # The page is stored as someone sees it who has done nothing yet.
+        with TemporaryDirectory() as nobodys, TemporaryDirectory() as claims:
+            client.execute(env=os.environ | {"COURSE_PROGRESS": nobodys, "COURSE_CLAIMS": claims})
+            found = {file.name: file.read_text("utf-8") for file in Path(claims).glob("*.json")}
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         lines = ANSI.sub("", str(error)).strip().splitlines()
         what = "\n".join(lines[-6:] if isinstance(error, CellExecutionError) else lines[:1])
@@ -187,6 +197,7 @@ def _execute(nb: NotebookNode, folder: Path) -> None:
     for number, cell in enumerate(nb.cells, 1):
         if cell.cell_type == "code":
             _clean(cell, f"{page}, cell {number}")
+    return found
 
 
 def _clean(cell: NotebookNode, place: str) -> None:

@@ -13,13 +13,10 @@ import argparse
 import contextlib
 import io
 import multiprocessing
-import os
-import platform
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -32,6 +29,7 @@ from course_lib.prove.measured import Measured
 from course_lib.prove.measured_runs import OneRun, Setting, Training, read_runs
 from course_lib.run.assets import model_folder
 from course_lib.run.data import load
+from course_lib.run.here import machine, versions
 from course_lib.run.meter import busy_neighbours
 from course_lib.run.methods import compute_dtype, load_base
 from tests.cases import CASES
@@ -81,23 +79,13 @@ def setting(model: str, rows: int, test_rows: int) -> Setting:
         step_rows=STEP_ROWS,
         test_rows=test_rows,
         max_new_tokens=NEW_TOKENS,
-        machine=_machine(),
+        machine=machine(),
         threads=torch.get_num_threads(),
         precision=str(compute_dtype("auto")).removeprefix("torch."),
         general=GENERAL,
         general_texts=GENERAL_TEXTS,
-        versions={name: version(name) for name in ("torch", "transformers", "peft", "accelerate", "bitsandbytes")},
+        versions=versions("bitsandbytes"),
     )
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
-    return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def one_run(case: str, seed: int, model: str, rows: int, test_rows: int) -> OneRun:

@@ -19,6 +19,7 @@ from course_lib import Plan, train
 from course_lib.run.assets import model_folder
 from course_lib.run.chat import IGNORED, encode_rows
 from course_lib.run.data import load
+from course_lib.run.loop import pad
 from course_lib.run.methods import compute_dtype, load_base, load_tokenizer
 
 STEPS, BATCH = 6, 8
@@ -39,16 +40,7 @@ def plain(folder, tokenizer, rows) -> float:
     for step in range(STEPS):
         batch = shuffled[step * BATCH : (step + 1) * BATCH]
         start = time.perf_counter()
-        width = max(len(row.input_ids) for row in batch)
-        pad = [width - len(row.input_ids) for row in batch]
-        inputs = {
-            "input_ids": torch.tensor(
-                [r.input_ids + n * [tokenizer.pad_token_id] for r, n in zip(batch, pad, strict=True)]
-            ),
-            "labels": torch.tensor([r.labels + n * [IGNORED] for r, n in zip(batch, pad, strict=True)]),
-            "attention_mask": torch.tensor([len(r.input_ids) * [1] + n * [0] for r, n in zip(batch, pad, strict=True)]),
-        }
-        model(**inputs).loss.backward()
+        model(**pad(batch, tokenizer.pad_token_id)).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         if step:
