@@ -21,6 +21,19 @@ class Encoded:
         return len(self.input_ids)
 
 
+class TooLong(CourseError):
+    """Some of the rows, which have `lengths`, are longer than max_len; `place`: where the longest stands, once that is known."""
+
+    def __init__(self, lengths: list[int], max_len: int, place: str = ""):
+        self.lengths, self.max_len, self.most = lengths, max_len, max(lengths)
+        n = sum(length > max_len for length in lengths)
+        super().__init__(
+            f"{n} of {len(lengths)} rows are longer than max_len = {max_len} tokens (the longest{place and f', {place},'} has "
+            f"{self.most}): raise max_len to {self.most} if the model reads so many, or shorten these rows; they are not cut, since "
+            "that would cut their answers."
+        )
+
+
 @dataclass(frozen=True)
 class Mask:
     """A row's tokens and whether each is trained on; shows itself as text or, in a notebook, as marked-up text."""
@@ -91,18 +104,15 @@ def encode_rows(tokenizer, rows: list[dict], max_len: int) -> list[Encoded]:
     """Encode rows for training and refuse those that would teach the wrong thing.
 
     Raises:
-        CourseError: no rows; a row longer than `max_len` tokens (cutting it would cut its answer); a row with nothing to
-            train on; a row whose trained part never ends, so that the model would not learn to stop.
+        TooLong: a row longer than `max_len` tokens (cutting it would cut its answer).
+        CourseError: no rows; a row with nothing to train on; a row whose trained part never ends, so that the model would not
+            learn to stop.
     """
     if not rows:
         raise CourseError("There are no training rows: give a file or data set with at least one row.")
     encoded = [encode(tokenizer, row) for row in rows]
-    too_long = [len(row.input_ids) for row in encoded if len(row.input_ids) > max_len]
-    if too_long:
-        raise CourseError(
-            f"{len(too_long)} of {len(rows)} rows are longer than max_len = {max_len} tokens (the longest has {max(too_long)}): "
-            f"raise max_len to {max(too_long)}, or shorten these rows; they are not cut, since that would cut their answers."
-        )
+    if max(lengths := [len(row) for row in encoded]) > max_len:
+        raise TooLong(lengths, max_len)
     stops = _stop_ids(tokenizer)
     for number, row in enumerate(encoded, 1):
         trained = [token for token in row.labels[1:] if token != IGNORED]

@@ -23,10 +23,11 @@ from course_lib.run.mails import mails
 from course_lib.run.near_copies import SHORT, split
 from course_lib.run.python_docs import NOTICE as PYTHON_DOCS_NOTICE
 from course_lib.run.python_docs import python_docs
+from course_lib.run.row_checks import check_leak, check_rows
 from course_lib.run.row_files import form_of, wrong_form
 from course_lib.run.rows import Rows, read, write_rejects
 
-LEAST = 10  # rows of one's own file
+RENAME = "rename the roles (what other formats call human is user, and gpt or bot is assistant)"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def load(
     seed: int = 0,
     on_reject: Literal["stop", "drop"] = "stop",
     form: FormName | None = None,
+    test: str | os.PathLike | None = None,
 ) -> DataSet:
     """A data set of the course, or the reader's own file, split by near-duplicate groups.
 
@@ -93,9 +95,11 @@ def load(
         seed: draws and splits; the same seed gives the same rows.
         on_reject: "stop" raises when rows of the file cannot be used, "drop" goes on without them.
         form: "chat", "pair" or "plain" refuses rows of another form; None takes a file's form from its first good row.
+        test: a file of your own held-out rows, used whole as the test part. The other parts stay as they are without it, since
+            `train` knows only the first file: a tenth of that is then not used.
 
-    Raises CourseError for an unknown name, another form, a file that cannot be read, rejected rows, fewer than 10 good
-    rows, or rows that are all near copies of each other.
+    Raises CourseError for an unknown name, another form, a file that cannot be read, rejected rows, fewer than 10 rows that
+    are no near copies of each other, chats that all have one answer, or rows that `test` has too, near copies counted.
     """
     if n_train is not None and n_train < 1:
         raise CourseError(f"n_train is {n_train}; training needs at least 1 row.")
@@ -104,8 +108,10 @@ def load(
     check_name(name_or_path, form)
     for named in NAMED.values():
         if str(name_or_path) in named:
+            if test is not None:
+                raise CourseError(f"{name_or_path} has its own test rows: leave test out, or name a file of your own.")
             return named[str(name_or_path)](n_train, seed)
-    return _own(Path(name_or_path).expanduser(), n_train, seed, on_reject, form)
+    return _own(Path(name_or_path).expanduser(), n_train, seed, on_reject, form, test)
 
 
 def check_name(name_or_path: str | os.PathLike, form: FormName | None = "chat") -> None:
@@ -170,24 +176,36 @@ def _texts(name: str, rows: Callable[[], list[dict]], notice: str) -> Callable[[
     return texts
 
 
-def _own(path: Path, n_train: int | None, seed: int, on_reject: str, form: FormName | None) -> DataSet:
+def _own(
+    path: Path, n_train: int | None, seed: int, on_reject: str, form: FormName | None, test: str | os.PathLike | None
+) -> DataSet:
     form = form or form_of(path)
-    found = read(path, form)
-    if found.rejects and on_reject == "stop":
-        raise CourseError(_rejected(found))
-    if len(found.rows) < LEAST:
-        raise CourseError(
-            f"{path.name} has {len(found.rows)} good rows, too few to hold some out for a test: "
-            f"at least {LEAST} are needed, and 100 or more are advised."
-        )
-    train, valid, test = split(found.rows, seed)
+    found = _read(path, form, on_reject)
+    groups = check_rows(found)
+    train, valid, held = split(found.rows, seed, groups=groups)
     notice = f"{path.name}: {len(found.rows):,} rows of your own"
     if found.rejects:
         notice += f", {len(found.rejects):,} rejected rows left out"
+    if copies := len(groups) - len(set(groups)):
+        notice += (
+            f".\n{copies:,} of {len(groups):,} rows are copies or near copies of others ({found.duplicates:,} word for word): "
+            "they stay on one side of the split, and count several times in training"
+        )
+    if test is not None:
+        tested = _read(Path(test).expanduser(), form or "chat", on_reject)
+        check_leak(found, tested)
+        held = tested.rows
+        notice += f".\nTest: {len(held):,} rows of {tested.path.name}, none of them a copy or near copy of these"
     notice += ".\nSource and licence: yours to know; check that you may train on it before you share a model."
-    return DataSet(
-        path.name, train[:n_train], valid, test, notice, _answer(found.rows) if form in ("chat", None) else form
-    )
+    answer = _answer(train + valid + held) if form in ("chat", None) else form
+    return DataSet(path.name, train[:n_train], valid, held, notice, answer)
+
+
+def _read(path: Path, form: FormName | None, on_reject: str) -> Rows:
+    found = read(path, form)
+    if found.rejects and on_reject == "stop":
+        raise CourseError(_rejected(found))
+    return found
 
 
 def _rejected(found: Rows) -> str:
@@ -196,10 +214,12 @@ def _rejected(found: Rows) -> str:
     except CourseError as error:
         where = str(error).rstrip(".")
     first = found.rejects[0]
+    do = RENAME if {reject.kind for reject in found.rejects} == {"bad role"} else "fix these lines"
+    if found.rows:
+        do += ', or pass on_reject="drop" to go on without them'
     return (
-        f"{found.path.name}: {len(found.rejects):,} of {len(found.rejects) + len(found.rows):,} rows cannot be used. "
-        f"The first is {found.place(first)}: {first.reason}; {where}. "
-        'Fix these lines, or pass on_reject="drop" to go on without them.'
+        f"{found.path.name}: {len(found.rejects):,} of {len(found.rejects) + len(found.rows):,} rows cannot be used "
+        f"(the first is {found.place(first)}: {first.reason}; {where}): {do}."
     )
 
 

@@ -30,7 +30,7 @@ def split(
     Raises CourseError when there are fewer than three groups.
     """
     members = defaultdict(list)
-    for row, group in zip(rows, near_duplicate_groups(_questions(rows)) if groups is None else groups, strict=True):
+    for row, group in zip(rows, groups_of(rows) if groups is None else groups, strict=True):
         members[group].append(row)
     if len(members) < 3:
         what = "hold only {} different text(s)" if "text" in rows[0] else "ask only {} different question(s)"
@@ -47,6 +47,11 @@ def split(
     for part in (train, valid, test):
         rng.shuffle(part)
     return train, valid, test
+
+
+def groups_of(rows: list[dict]) -> list[int]:
+    """A group number for each row: near copies, by what the user says, have one number."""
+    return near_duplicate_groups(_questions(rows))
 
 
 def near_duplicate_groups(texts: list[str], threshold: float = 0.7) -> list[int]:

@@ -61,7 +61,12 @@ OBJECTIVES = {
         ("classification",), "data", "chat", "a new output layer names the label", ("accuracy", "macro_f1"), 210
     ),
     "sft+dpo": Objective(
-        ("sft", "dpo"), "data", "chat", "first the answers, then the preferences", ("preference_accuracy",), 208
+        ("sft", "dpo"),
+        "data",
+        "chat",
+        "first the answers, then the preferences",
+        ("field_accuracy", "exact_match", "preference_accuracy"),
+        208,
     ),
     "cpt+sft": Objective(
         ("cpt", "sft"), "data", "chat", "first the language of the field, then the answers", ("exact_match",), 210

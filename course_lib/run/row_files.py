@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,14 +33,43 @@ def records(path: Path, form: FormName) -> Found:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise CourseError(f"{path.name} could not be read ({error.strerror}); check its permissions.") from error
-    head = data[:8192]
-    if sum(byte < 32 and byte not in b"\t\n\r" for byte in head) > len(head) / 20:
-        raise CourseError(f"{path.name} is not UTF-8 text but binary or UTF-16; save it as {FORMATS} in UTF-8.")
+    if what := _no_text(data[:8192]):
+        raise CourseError(
+            f"{path.name} is {what}; rows are read from UTF-8 text, not from binary or UTF-16: save them as CSV or JSON Lines in UTF-8."
+        )
     if not data.strip():
         raise CourseError(f"{path.name} holds only blank lines; put one example on each line.")
     if suffix == ".json" and data.lstrip().startswith(b"["):
         raise CourseError(f"{path.name} is one JSON list; write each of its items on a line of its own (JSON Lines).")
+    _check_encoding(path, data)
     return READERS[suffix](path, data, FORMS[form])
+
+
+def _no_text(head: bytes) -> str | None:
+    """What a file is that begins so, if it is no text in UTF-8 or an encoding of one byte a letter."""
+    for begins, what in BEGINNINGS.items():
+        if head.startswith(begins):
+            return what
+    few, many = sorted((head[::2].count(0), head[1::2].count(0)))
+    if many > len(head) / 4 and few < len(head) / 40:
+        return "text in UTF-16"
+    return "binary" if sum(byte < 32 and byte not in b"\t\n\r" for byte in head) > len(head) / 20 else None
+
+
+def _check_encoding(path: Path, data: bytes) -> None:
+    """Refuse a file that is not UTF-8 in most lines that go beyond ASCII; where these are few, each is a reject."""
+    try:
+        data.decode("utf-8")
+        return
+    except UnicodeDecodeError:
+        lines = [(n, line) for n, line in enumerate(data.split(b"\n"), 1) if not line.isascii()]
+    bad = [(n, line) for n, line in lines if "\ufffd" in line.decode("utf-8", "replace")]
+    if len(bad) > max(1, len(lines) / 2):
+        guess = "Windows-1252" if any(re.search(rb"[\x80-\x9f]", line) for _, line in bad) else "Latin-1"
+        raise CourseError(
+            f"{path.name} is not UTF-8 but probably {guess}: of {len(lines):,} lines with letters such as é or ü, {len(bad):,} cannot be "
+            f"read, the first being line {bad[0][0]}; save the file once more as UTF-8, which spreadsheets call CSV UTF-8."
+        )
 
 
 def form_of(path: str | os.PathLike) -> FormName | None:
@@ -112,7 +142,11 @@ def _csv(path: Path, data: bytes, form: Form) -> Found:
     except csv.Error:
         names = []
     if not set(form.keys[-1]) <= set(names):
-        raise CourseError(f"{path.name} needs {_columns(form.keys[-1])}; its first line is {quote(header)}.")
+        missing = tuple(key for key in form.keys[-1] if key not in names)
+        do = f"add {_columns(missing)}, or give that name to the column that is meant"
+        if len(names) < 2 and re.search("[;\t]", header):
+            do = "separate the columns by commas"
+        raise CourseError(f"{path.name} needs {_columns(form.keys[-1])}; its first line is {quote(header)}: {do}.")
     while True:
         taken.clear()
         start, fault, fields = reader.line_num + 1, None, []
@@ -199,4 +233,13 @@ def _columns(keys: tuple[str, ...]) -> str:
 
 
 TEXTS = (".txt", ".md")
+BEGINNINGS = {
+    codecs.BOM_UTF16_LE: "text in UTF-16",
+    codecs.BOM_UTF16_BE: "text in UTF-16",
+    b"PK\x03\x04": "an Excel workbook or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an Excel or Word file of the old kind",
+    b"%PDF-": "a PDF",
+    b"\x1f\x8b": "compressed by gzip",
+    b"PAR1": "Parquet under another suffix",
+}
 READERS = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _jsonl, ".csv": _csv, ".txt": _text, ".md": _text}

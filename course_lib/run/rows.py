@@ -40,11 +40,15 @@ class Rows:
     blank: int  # lines that hold nothing; skipped
     duplicates: int  # rows equal to an earlier one; kept
     ignored: Counter  # key that the form has no use for -> rows or messages that have it
+    lines: list[int]  # where each good row starts, as `Reject.line`
+
+    def where(self, line: int) -> str:
+        """A line as it is named: "file.jsonl:537", or "file.parquet row 537"."""
+        return f"{self.path.name}{' row ' if self.path.suffix.lower() == '.parquet' else ':'}{line}"
 
     def place(self, reject: Reject) -> str:
         """Where a reject stands: "file.jsonl:537 messages.2.role", or "file.parquet row 537 messages.2.role"."""
-        mark = " row " if self.path.suffix.lower() == ".parquet" else ":"
-        return f"{reject.file}{mark}{reject.line} {reject.path}".rstrip()
+        return f"{self.where(reject.line)} {reject.path}".rstrip()
 
     def report(self) -> str:
         """Counts by kind and the first 20 rejects, one a line; quotes at most 60 characters of any row."""
@@ -92,7 +96,7 @@ def read(path: str | os.PathLike, form: FormName | None = None) -> Rows:
     `datasets.load_dataset("json")` loads integer contents, unknown roles and empty texts without a word (see the test).
     """
     path = Path(path)
-    rows, rejects, blank, seen, ignored = [], [], 0, set(), Counter()
+    rows, lines, rejects, blank, seen, ignored = [], [], [], 0, set(), Counter()
     wanted = FORMS[form or "chat"]
     if form and (other := form_of(path)) not in (form, None):
         raise wrong_form(path.name, other, form)
@@ -108,10 +112,20 @@ def read(path: str | os.PathLike, form: FormName | None = None) -> Rows:
             rejects.append(Reject(path.name, line, fault.path, fault.reason, fault.kind, raw))
             continue
         rows.append(row)
+        lines.append(line)
         seen.add(wanted.contents(row))  # contents fix the roles: an odd count starts with system
         if extra:
             ignored.update(extra)
-    return Rows(path, rows, rejects, blank, len(rows) - len(seen), ignored)
+    return Rows(path, rows, rejects, blank, len(rows) - len(seen), ignored, lines)
+
+
+def place_of(path: str | os.PathLike, row: dict, form: FormName) -> str:
+    """Where a row stands first in a file, as `Rows.where` names it; empty where there is no such file or row in it."""
+    try:
+        found = read(Path(path).expanduser(), form)
+    except CourseError:
+        return ""
+    return next((found.where(line) for line, other in zip(found.lines, found.rows, strict=True) if other == row), "")
 
 
 def write_rejects(rows: Rows, path: str | os.PathLike | None = None) -> Path:

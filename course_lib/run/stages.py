@@ -9,12 +9,13 @@ from course_lib.errors import CourseError
 from course_lib.plan import Plan
 from course_lib.run import data as data_module
 from course_lib.run import general
-from course_lib.run.chat import Encoded
+from course_lib.run.chat import Encoded, TooLong
 from course_lib.run.classification import labels_in
 from course_lib.run.distributed import check_rows
 from course_lib.run.methods import load_tokenizer
 from course_lib.run.objectives import OBJECTIVES, encode, stage_plans
 from course_lib.run.result import stage_folders
+from course_lib.run.rows import place_of
 
 ALL = 10**9  # rows: as many as a data set has
 
@@ -50,9 +51,14 @@ def load_stages(plan: Plan, folder: Path, base: Path) -> list[Stage]:
     stages = []
     for number, (stage, place) in enumerate(zip(plans, stage_folders(folder, plan), strict=True), 1):
         objective = OBJECTIVES[stage.objective]
-        data = data_module.load(getattr(stage, objective.field), n_train=stage.n_train, form=objective.form)
+        name = getattr(stage, objective.field)
+        data = data_module.load(name, n_train=stage.n_train, form=objective.form)
         labels = labels_in(data.train) if stage.objective == "classification" else []
-        rows, read = encode(tokenizer, data.train, stage, labels), [data.train]
+        try:
+            rows, read = encode(tokenizer, data.train, stage, labels), [data.train]
+        except TooLong as error:
+            longest = data.train[error.lengths.index(error.most)]
+            raise TooLong(error.lengths, error.max_len, place_of(name, longest, objective.form)) from None
         if stage.replay:
             rows = general.replay(tokenizer, rows, kept, stage)
             read.append(kept.train)

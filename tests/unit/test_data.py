@@ -23,7 +23,8 @@ WORDS = [
 ]
 
 
-def chat(question, answer="Yes."):
+def chat(question, answer=None):
+    answer = answer or f"Yes: {question}"
     return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
 
 
@@ -456,7 +457,7 @@ def test_own_file_with_bad_rows_stops_or_drops(tmp_path):
 def test_bad_rows_are_named_even_when_their_file_cannot_be_written(tmp_path, monkeypatch):
     file = own(tmp_path, [None])
     monkeypatch.setattr(data, "write_rejects", lambda rows: (_ for _ in ()).throw(CourseError("No room.")))
-    with pytest.raises(CourseError, match=r"1 of 1 rows .* mine.jsonl:1: is null.*; No room\. Fix"):
+    with pytest.raises(CourseError, match=r"1 of 1 rows .* mine.jsonl:1: is null.*; No room\): fix"):
         load(file)
 
 
