@@ -15,6 +15,7 @@ from course_lib.prove.scores import Answer, Score, Scores, difference, scored
 from course_lib.run.assets import model_folder
 from course_lib.run.classification import text_of
 from course_lib.run.data import DataSet
+from course_lib.run.forms import FormName
 from course_lib.run.generate import answers
 from course_lib.run.methods import load_base, load_tokenizer, prepare
 from course_lib.run.result import Run, stage_folders
@@ -60,16 +61,13 @@ def evaluate(
         CourseError: no rows, rows of no form or of several, a metric that does not go with them, or shots without training rows
             to take them from.
     """
-    rows, form = in_one_form(data.test if isinstance(data, DataSet) else list(data))
+    rows, form = rows_to_score(data, n)
     if _has_head(model_or_run):
         if form != "chat":
             raise CourseError("A classifier's head names labels, and foresees no text: evaluate it on chats.")
         form = "labels by a head"
     metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics or _default_metrics(model_or_run, data, form))
     check_metrics(metrics, form)
-    if n is not None and n < 1:
-        raise CourseError(f"n is {n}, which leaves no rows to evaluate on: set it to 1 or more.")
-    rows = rows[:n]
     if "field_accuracy" in metrics:
         check_records(rows)
     if set(REWARDS) & set(metrics) and not _is_dpo(model_or_run):
@@ -91,11 +89,11 @@ def evaluate(
             logp, tokens = log_likelihood.of_pairs(model, tokenizer, rows)
             tables, kept = log_likelihood.preferences(logp, tokens), _preferred(rows, logp)
         elif form == "labels by a head":
-            tables, kept = _answered(rows, labels_said(model, tokenizer, rows, name), metrics)
+            tables, kept = answered(rows, labels_said(model, tokenizer, rows, name), metrics)
         else:
             tables, kept = {}, []
             if any(metric != "perplexity" for metric in metrics):
-                tables, kept = _answered(rows, answers(model, tokenizer, prompts, max_new_tokens, what=name), metrics)
+                tables, kept = answered(rows, answers(model, tokenizer, prompts, max_new_tokens, what=name), metrics)
             if "perplexity" in metrics:
                 tables["perplexity"] = log_likelihood.of_chats(model, tokenizer, prompts)
     if set(REWARDS) & set(metrics):
@@ -105,6 +103,18 @@ def evaluate(
             logp, log_likelihood.of_pairs(start, tokenizer, rows)[0], model_or_run.plan.beta
         )
     return scored({metric: tables[metric] for metric in metrics}, rows, kept)
+
+
+def rows_to_score(data: DataSet | list[dict], n: int | None) -> tuple[list[dict], FormName]:
+    """The first `n` test rows of a DataSet, or of the rows given, and the form that they have.
+
+    Raises:
+        CourseError: there are none, or they are of no form or of several.
+    """
+    rows, form = in_one_form(data.test if isinstance(data, DataSet) else list(data))
+    if n is not None and n < 1:
+        raise CourseError(f"n is {n}, which leaves no rows to evaluate on: set it to 1 or more.")
+    return rows[:n], form
 
 
 def _default_metrics(model_or_run, data, form: str) -> tuple[str, ...]:
@@ -126,9 +136,8 @@ def _has_head(model_or_run) -> bool:
     return type(model_or_run).__name__.endswith("ForSequenceClassification")
 
 
-def _answered(
-    rows: list[dict], said: list[str], metrics: tuple[str, ...]
-) -> tuple[dict[str, np.ndarray], list[Answer]]:
+def answered(rows: list[dict], said: list[str], metrics: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[Answer]]:
+    """What each row adds to each metric, and the answers to read, when `said` was answered to the rows."""
     wanted = [row["messages"][-1]["content"] for row in rows]
     tables = {
         metric: np.array([PER_ROW[metric](say, want) for say, want in zip(said, wanted, strict=True)])

@@ -11,6 +11,7 @@ import torch
 from course_lib.choose.memory import estimate
 from course_lib.errors import CourseError
 from course_lib.plan import Plan
+from course_lib.prove.evaluate import evaluate
 from course_lib.prove.evaluated import digests, evaluated, evaluation_inputs, metrics_of, sets_read
 from course_lib.prove.kept import digest, from_json, keep, kept, to_json
 from course_lib.prove.model_card import write_card
@@ -148,9 +149,17 @@ def entries(work: Work) -> tuple[dict[str, Scores], Scores]:
     return {name: from_json(scores) for name, scores in work.found["base"].items()}, from_json(work.found["evaluate"])
 
 
+def _preferences(work: Work) -> list[str]:
+    """What a plan that learns chats and then preferences reached in the second: the scores are of the chats."""
+    if OBJECTIVES[work.plan.objective].field == "pairs" or "pairs" not in work.sets:
+        return []
+    score = evaluate(work.run, work.sets["pairs"], ("preference_accuracy",), n=work.n)["preference_accuracy"]
+    return [f"preference_accuracy: the fine-tuned model prefers the chosen answer of {score} of {score.n} test pairs."]
+
+
 def _report(work: Work) -> list[str]:
     base, tuned = entries(work)
-    words = verdict(tuned, base)
+    words = verdict(tuned, base) + _preferences(work)
     write_report(work.run, base | {TUNED: tuned}, words, work.found["data"]["notice"])
     return words
 

@@ -1,17 +1,15 @@
-"""What fine-tuning has to beat: the same model with a prompt alone, with solved examples in it, and the most frequent label."""
+"""What fine-tuning has to beat: the same model with a prompt alone or with solved examples, and what needs no language model."""
 
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from transformers import AutoConfig
 
 from course_lib.plan import Plan
+from course_lib.prove.baselines import most_frequent_label, tf_idf_classifier
 from course_lib.prove.evaluate import evaluate, few_shot
 from course_lib.prove.evaluated import metrics_of, room_for
 from course_lib.prove.log_likelihood import longest
-from course_lib.prove.metrics import accuracy, macro_f1
-from course_lib.prove.scores import Scores, scored
+from course_lib.prove.scores import Scores
 from course_lib.run.chat import prompt_ids
 from course_lib.run.data import DataSet
 from course_lib.run.methods import load_base, load_tokenizer
@@ -28,7 +26,9 @@ def untrained(plan: Plan, folder: Path, data: DataSet, n: int | None) -> dict[st
     """
     metrics, found = metrics_of(plan, data), {}
     if "accuracy" in metrics:
-        found["most frequent label"] = _always_the_same(data, n)
+        found["most frequent label"] = most_frequent_label(data, n)
+    if data.answer == "label" and len({row["messages"][-1]["content"] for row in data.train}) > 1:
+        found["TF-IDF classifier"] = tf_idf_classifier(data, n)
     if is_encoder(AutoConfig.from_pretrained(folder, trust_remote_code=False)):
         return found
     model = load_base(folder, Plan(model=plan.model, precision=plan.precision)).eval()
@@ -44,13 +44,3 @@ def untrained(plan: Plan, folder: Path, data: DataSet, n: int | None) -> dict[st
         name = f"{shots}-shot prompt"
         found[name] = evaluate(model, data, metrics, shots=shots, n=n, max_new_tokens=room, name=name)
     return found
-
-
-def _always_the_same(data: DataSet, n: int | None) -> Scores:
-    """The most frequent training label, said whatever is asked."""
-    rows = data.test[:n]
-    wanted = [row["messages"][-1]["content"] for row in rows]
-    label = Counter(row["messages"][-1]["content"] for row in data.train).most_common(1)[0][0]
-    said = [label] * len(rows)
-    right = np.array([accuracy(label, want) for want in wanted])
-    return scored({"accuracy": right, "macro_f1": macro_f1(said, wanted)}, rows, [])

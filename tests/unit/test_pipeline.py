@@ -100,6 +100,15 @@ def test_the_command_says_the_same(made, copy, plan_of, tmp_path):
     assert str(made.report) in told.output
 
 
+@pytest.mark.slow
+def test_a_plan_that_learns_preferences_second_is_scored_on_pairs_too(made, plan_of, tmp_path):
+    two = run_pipeline(plan_of(objective="sft+dpo", n_train=4, micro_batch=2, max_len=2048), tmp_path / "run", n=4)
+    assert two.verdict[-1].startswith("preference_accuracy: the fine-tuned model prefers the chosen answer of ")
+    assert two.verdict[-1].endswith(" of 4 test pairs.")
+    assert two.verdict[-1] in two.card.read_text()
+    assert not any("preference_accuracy" in words for words in made.verdict)
+
+
 class Killed(BaseException):
     pass
 
