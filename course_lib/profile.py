@@ -12,7 +12,8 @@ class Profile:
 
     gpu: the smallest card of its kind, a name of gpus.toml; "cpu" = none. model: name of a model; lesson 104 holds it twice,
     in fp32. full_model: the one that is trained whole, which takes several times the memory. n_train, n_test: rows.
-    micro_batch: rows per forward pass. first_layer, lr: as in `Plan`, lr for LoRA.
+    micro_batch: rows per forward pass. first_layer, lr: as in `Plan`, lr for LoRA. full_...: of lesson 103, all weights;
+    soft_...: of lesson 105, soft prompts.
     """
 
     name: str
@@ -24,6 +25,12 @@ class Profile:
     micro_batch: int
     first_layer: int
     lr: float
+    full_rows: int
+    full_lr: float
+    full_test: int
+    soft_rows: int
+    soft_lr: float
+    soft_test: int
     why: str
 
 
@@ -41,6 +48,12 @@ PROFILES = {
             micro_batch=4,
             first_layer=15,
             lr=3e-3,
+            full_rows=24,
+            full_lr=1e-4,
+            full_test=12,
+            soft_rows=120,
+            soft_lr=3e-2,
+            soft_test=40,
             why="about a minute of LoRA on 2 cores without bf16 (AVX2)",
         ),
         Profile(
@@ -53,6 +66,12 @@ PROFILES = {
             micro_batch=4,
             first_layer=0,
             lr=1e-3,
+            full_rows=480,
+            full_lr=5e-5,
+            full_test=100,
+            soft_rows=960,
+            soft_lr=3e-2,
+            soft_test=100,
             why=f"16 GB; fp16 with loss scaling, since it has no bf16; {DRY}",
         ),
         Profile(
@@ -65,6 +84,12 @@ PROFILES = {
             micro_batch=4,
             first_layer=0,
             lr=5e-4,
+            full_rows=960,
+            full_lr=5e-5,
+            full_test=200,
+            soft_rows=960,
+            soft_lr=3e-2,
+            soft_test=200,
             why=f"24 GB, bf16; {DRY}",
         ),
         Profile(
@@ -77,6 +102,12 @@ PROFILES = {
             micro_batch=8,
             first_layer=0,
             lr=3e-4,
+            full_rows=960,
+            full_lr=3e-5,
+            full_test=200,
+            soft_rows=960,
+            soft_lr=3e-2,
+            soft_test=200,
             why=f"80 GB, bf16; {DRY}",
         ),
     )

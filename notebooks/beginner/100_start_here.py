@@ -56,6 +56,11 @@ course.doctor()
 #
 # There are three, each longer than the one before and containing it. The items are those of the guide *overview*, which is
 # one of the five published guides that this course is built from.
+#
+# ![Three boxes, each inside the next: Quick Start, lessons 100 to 107; Deep Dive, which adds 201 to 213; Production Ready, which adds 301 to 312.](images/learning_path.svg)
+#
+# In words: *Quick Start* is the beginner lessons, 100 to 107. *Deep Dive* is these and the intermediate ones, 201 to 213.
+# *Production Ready* is all of these and the expert ones, 301 to 312.
 
 # %%
 course.path()
@@ -128,5 +133,5 @@ course.quiz("100")
 course.finish("100")
 
 # %% [markdown]
-# **Next:** [102 · Choosing a strategy](102_choosing_a_strategy.ipynb): describe your situation and get a plan. Or, if you
-# would rather see a model train first, [104 · LoRA](104_lora.ipynb): about a minute.
+# **Next:** [101 · What is fine-tuning?](101_what_is_fine_tuning.ipynb): one job done by a model as it comes, by a prompt with
+# examples, by a rule and by a fine-tuned model.

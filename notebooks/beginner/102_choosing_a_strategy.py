@@ -12,7 +12,7 @@
 # **You will** describe your own situation, get a fine-tuning strategy with its reasons, see where five published guides
 # contradict each other and what a memory model says about it, and save a plan that later lessons run.
 #
-# **Needs** [lesson 100](100_start_here.ipynb). No GPU, no account; nothing is trained on this page.
+# **Needs** [lesson 101](101_what_is_fine_tuning.ipynb). No GPU, no account; nothing is trained on this page.
 #
 # **Time** 30 min reading; running all cells takes a few seconds.
 
@@ -460,10 +460,13 @@ print(estimate(plan))
 # ## Claim and measurement
 #
 # What the guides claim on these matters, beside what this page computed. Nothing was trained here: "holds" means that it fits
-# by the memory model with the thrifty settings, not that it was run. 7B and 13B are Llama 2's.
-
+# by the memory model with the thrifty settings (the student's model: with the plan recommended above), not that it was run. 7B
+# and 13B are Llama 2's.
 
 # %%
+from course_lib.prove.claims import Finding
+
+
 def over(*found):
     """One verdict on a claim that has several parts."""
     return found[0] if len(set(found)) == 1 else "partly"
@@ -471,37 +474,38 @@ def over(*found):
 
 q = {size: needs("qlora", size) for size in MODELS}
 lora = {size: needs("lora", size) for size in MODELS}
-small_gpu = over(verdict(q[7], 8), verdict(q[7], 16))
-middle_gpu = over(verdict(q[13], 24), verdict(q[70], 48))
-single, most = verdict(q[70], gpu("A100-80GB").memory_gib), consumer.memory_gib
+q7, q13, q65, q70 = (f"QLoRA on {size}B needs {words(need)}" for size, need in q.items())
 only = {"holds": "not here", "not here": "holds"}.get(verdict(lora[7], 16), "partly")  # if LoRA fits, it is not
 
 # %%
-claims = [
-    ("lesson4, tree", '"8-16GB → QLoRA on 7-8B models"', f"7B needs {words(q[7])}", small_gpu),
-    ("lesson4, tree", '"16-24GB → ... 7-70B models"', f"70B needs {words(q[70])}", verdict(q[70], 24)),
-    ("lesson4, table", '"16GB ... 13B"', f"13B needs {words(q[13])}", verdict(q[13], 16)),
-    ("lesson4, table", '"24GB ... 70B (QLoRA)"', f"70B needs {words(q[70])}", verdict(q[70], 24)),
-    ("lesson4, table", '"48GB+ ... 70B (LoRA)"', f"it needs {words(lora[70])}", verdict(lora[70], 48)),
-    ("module9", '24-48GB: QLoRA on "13B to 70B"', f"{words(q[13])}; {words(q[70])}", middle_gpu),
-    ("module9", '8-16GB: QLoRA "your only option"', f"LoRA on 7B needs {words(lora[7])}", only),
-    ("practices", '"Fine-tune 70B on single GPU!"', f"70B needs {words(q[70])}", f"{single} on 80 GB"),
-    ("overview", '"65B+ models on consumer GPUs"', f"65B needs {words(q[65])}", verdict(q[65], most)),
-]
-table([dict(zip(("guide", "claim", "computed here", "verdict"), claim, strict=True)) for claim in claims])
+found = {
+    "lesson4.tree.8-16": (q7, over(verdict(q[7], 8), verdict(q[7], 16))),
+    "lesson4.tree.16-24": (q70, verdict(q[70], 24)),
+    "lesson4.tree.24-up": (q70, verdict(q[70], 24)),
+    "lesson4.hardware.8": (q7, verdict(q[7], 8)),
+    "lesson4.hardware.16": (q13, verdict(q[13], 16)),
+    "lesson4.hardware.24": (q70, verdict(q[70], 24)),
+    "lesson4.hardware.48": (f"LoRA on 70B needs {words(lora[70])}", verdict(lora[70], 48)),
+    "lesson4.safe.fits": (q7, over(verdict(q[7], 8), verdict(q[7], 24))),
+    "module9.single.qlora": (f"{q13}; {q70}", over(verdict(q[13], 24), verdict(q[70], 48))),
+    "module9.single.lora": (f"LoRA on 7B needs {words(lora[7])}", verdict(lora[7], 24)),
+    "module9.consumer.only": (f"LoRA on 7B needs {words(lora[7])}", only),
+}
 
 # %%
-untested = [
-    ("selector", "six scenarios", f"{same} of {len(SCENARIOS)} by rules that knew them", "untestable"),
-    ("lesson4", 'Unsloth: "2x faster", "70% less VRAM"', "needs a GPU", "untestable"),
-    ("overview", 'LoRA: "99% of full fine-tuning quality"', "needs training runs of both", "untestable"),
-    ("practices", 'LoRA: "90-95% of quality"', "needs training runs of both", "untestable"),
-    ("module9", 'QLoRA "for 95% of users in 2023-2024"', "needs a count of users", "untestable"),
-]
-table([dict(zip(("guide", "claim", "here", "verdict"), claim, strict=True)) for claim in untested])
+student = ours[SCENARIOS[0].name]
+small = student.estimate.interval("device")
+found |= {
+    "practices.qlora.single": (f"{q70}; on 80 GB", verdict(q[70], gpu("A100-80GB").memory_gib)),
+    "overview.qlora.65b": (f"{q65}; on {consumer.name}", verdict(q[65], consumer.memory_gib)),
+    "selector.scenarios.student": (f"LoRA on {student.model} needs {words(small)}; on a T4", verdict(small, t4)),
+}
+course.claims("102", {claim: Finding(*what) for claim, what in found.items()})
 
 # %% [markdown]
-# "Untestable" means on this page. [Lesson 104](104_lora.ipynb) trains a model, and begins to measure quality.
+# "Untestable" are claims that no lesson of this course can test; each says why. What the guides say about quality and speed
+# needs training, and later lessons measure it: `course claims` in a terminal lists every claim of the five guides, the lesson
+# that it belongs to, and what was measured.
 
 # %% [markdown]
 # ## Check yourself
@@ -534,4 +538,5 @@ course.quiz("102")
 course.finish("102")
 
 # %% [markdown]
-# **Next:** the exercise above; then [104 · LoRA](104_lora.ipynb), which trains the method that most of the guides start with.
+# **Next:** the exercise above; then [103 · Full fine-tuning](103_full_fine_tuning.ipynb), the plain case that all other methods
+# leave something out of.

@@ -241,5 +241,5 @@ def test_a_page_that_gave_answers_away_would_be_found(monkeypatch):
 
 
 def test_the_lesson_without_a_quiz_gets_a_sentence():
-    with pytest.raises(CourseError, match="There is no quiz for '103'"):
-        quiz("103")
+    with pytest.raises(CourseError, match="There is no quiz for '201'"):
+        quiz("201")
