@@ -76,7 +76,7 @@ table([next_tokens(base, tokenizer("The capital of France is")["input_ids"])])
 # %%
 from course_lib import load
 
-data = load("dates", n_train=192)
+data = load("dates", n_train=160)
 print(data.notice)
 print(len(data.train), "dates to learn from,", len(data.test), "held out for the test")
 asked = [row["messages"][-2]["content"] for row in data.test]
@@ -87,8 +87,8 @@ table([{"written": a, "wanted": w} for a, w in zip(asked[:6], wanted, strict=Fal
 # ## Without training
 #
 # Three rivals. **0-shot**: the model gets the instruction "Write the date as YYYY-MM-DD." and the date. **4-shot**: it also
-# gets four solved examples in its prompt. **A rule**: a library that reads dates, without any model. Expect the rule to be
-# good at English only.
+# gets four solved examples in its prompt. **A rule**: a library that reads dates, without any model. Each gets the same 36 of the
+# held-out dates. Expect the rule to be good at English only.
 
 # %%
 from dateutil import parser
@@ -105,9 +105,10 @@ def read_date(text):
         return ""
 
 
-rule = by_rule(read_date, data, ("exact_match",))
-zero_shot = evaluate(base, data, "exact_match", max_new_tokens=16, name="base, 0-shot")
-four_shot = evaluate(base, data, "exact_match", max_new_tokens=16, shots=4, name="base, 4-shot")
+n = 36
+rule = by_rule(read_date, data, ("exact_match",), n=n)
+zero_shot = evaluate(base, data, "exact_match", n=n, max_new_tokens=16, name="base, 0-shot")
+four_shot = evaluate(base, data, "exact_match", n=n, max_new_tokens=16, shots=4, name="base, 4-shot")
 
 # %%
 from course_lib import Report
@@ -132,7 +133,7 @@ table([{"written": a, "wanted": w, "0-shot": z.said, "4-shot": f.said, "rule": r
 # %%
 from course_lib import train
 
-plan = Plan(model=size.model, data="dates", n_train=192, micro_batch=8, lr=size.lr, first_layer=size.first_layer)
+plan = Plan(model=size.model, data="dates", n_train=160, micro_batch=8, lr=size.lr, first_layer=size.first_layer)
 run = train(plan)
 print(run)
 
@@ -141,8 +142,8 @@ print(run)
 
 # %%
 tuned_model = run.model()
-tuned = evaluate(tuned_model, data, "exact_match", max_new_tokens=16, name="tuned")
-report = Report(rivals | {"tuned on 192": tuned})
+tuned = evaluate(tuned_model, data, "exact_match", n=n, max_new_tokens=16, name="tuned")
+report = Report(rivals | {"tuned on 160": tuned})
 report
 
 # %%
@@ -170,9 +171,9 @@ print("after: ", next_tokens(tuned_model, ids))
 from course_lib import difference
 
 few_run = train(plan.but(n_train=48))
-few = evaluate(few_run, data, "exact_match", max_new_tokens=16, name="tuned on 48")
+few = evaluate(few_run, data, "exact_match", n=n, max_new_tokens=16, name="tuned on 48")
 against_few_shot = difference(few, four_shot, "exact_match")
-print(f"tuned on 48: {few['exact_match']}; on 192: {tuned['exact_match']}; 4-shot: {four_shot['exact_match']}")
+print(f"tuned on 48: {few['exact_match']}; on 160: {tuned['exact_match']}; 4-shot: {four_shot['exact_match']}")
 print(f"tuned on 48, less 4-shot: {against_few_shot}")
 
 # %% [markdown]
@@ -195,10 +196,9 @@ table([{"asked": q, "base": b, "tuned": t} for q, b, t in zip(questions, said["b
 # %%
 from course_lib.prove.evaluate import few_shot
 
-short = [len(prompt_ids(tokenizer, row)) for row in data.test]
-long = [len(prompt_ids(tokenizer, row)) for row in few_shot(data.test, data.train[:4])]
+short = [len(prompt_ids(tokenizer, row)) for row in data.test[:n]]
+long = [len(prompt_ids(tokenizer, row)) for row in few_shot(data.test[:n], data.train[:4])]
 times = sum(long) / sum(short)
-n = len(data.test)
 print(f"tokens read for each question: {sum(short) / n:.0f} tuned, {sum(long) / n:.0f} with a 4-shot prompt")
 
 # %% [markdown]

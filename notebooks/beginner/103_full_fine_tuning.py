@@ -126,8 +126,9 @@ print(f"loss {losses[0]:.2f} at the first step, {losses[-1]:.2f} at the last")
 #
 # ## How good is it?
 #
-# On mails that it has not seen, beside three fair rivals: the model as it came, asked directly (0-shot) and with four solved
-# mails in its prompt (4-shot); and a rival without any model, which copies the record of the most similar training mail.
+# On mails that it has not seen, it will stand beside three fair rivals: the model as it came, asked directly (0-shot) and with
+# four solved mails in its prompt (4-shot); and a rival without any model, which copies the record of the most similar training
+# mail. It answers now; the scores come further down, once this model has made room for another.
 
 # %%
 from course_lib import Report, evaluate
@@ -217,7 +218,7 @@ report
 report.plot("field_accuracy")
 
 # %% [markdown]
-# The loop above is as short as it can be. Twelve test mails make wide intervals, and this is one run with one seed: lesson 106
+# The loop above is as short as it can be. So few test mails make wide intervals, and this is one run with one seed: lesson 106
 # has three, beside other methods.
 #
 # ## Claim and measurement

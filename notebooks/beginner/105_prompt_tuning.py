@@ -222,20 +222,22 @@ from course_lib.prove.claims import Finding
 
 share = soft_plan.virtual_tokens * prompt.shape[1] / soft_run.record["parameters"]  # without the head
 faster = soft_run.tokens_per_s / lora_run.tokens_per_s
+upper = f"LoRA in blocks {size.first_layer} and up"
 over_frequent = difference(soft, rivals["most frequent label"], "accuracy")
 less = Finding.at_most(gaps["soft prompt, less LoRA"], 0, of="accuracy, soft prompt less LoRA")
 course.claims("105", {
     "overview.prompt.share": Finding(f"{share:.4%}", "holds" if share <= 0.00015 else "not here"),
-    "overview.prompt.speed": Finding(f"{faster:.2f} times LoRA's tokens/s", "holds" if faster > 1 else "not here"),
+    "overview.prompt.speed": Finding(f"{faster:.2f} times the tokens/s of {upper}", "holds" if faster > 1 else "not here"),
     "overview.prompt.quality": less,
     "practices.prefix.lora": less,
     "overview.prompt.simple": Finding.at_least(over_frequent, 0, of="accuracy, soft prompt less most frequent label"),
 })  # fmt: skip
 
 # %% [markdown]
-# The third and fourth lines are the soft prompt's accuracy less LoRA's, the last its accuracy less that of always saying the
-# most frequent label. Why is it not faster, with so few weights to train? Because nearly all the work of a step is to send the
-# text forward and the error back through the whole model, and a soft prompt stands before its first layer.
+# A difference below zero says that the soft prompt is worse. Why is it not faster, with so few weights to train? Because nearly
+# all the work of a step is to send the text forward and the error back. LoRA sits in the upper blocks here, so that the error
+# need not go back through the lower ones; a soft prompt stands before the first layer, so it must go all the way. Lesson 106
+# has LoRA in every block: see what that does to the order.
 #
 # And TF-IDF? If a classifier is all that you need, look at its line in the report before you train a language model. What the
 # soft prompt offers beside it: one model that stays as it is, and a file of some kilobytes for each job. And how much of the

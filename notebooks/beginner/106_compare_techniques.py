@@ -162,20 +162,22 @@ table(rows, "Estimated, one GPU")
 
 # %%
 import time
+from statistics import median
 
 from course_lib.run.assets import model_folder
 from course_lib.run.methods import load_base
 
+tuned, whole_folder = run.model(), model_folder(s.model)
 
-def seconds(action):
+
+def seconds(action, *args):
     start = time.perf_counter()
-    action()
+    action(*args)
     return time.perf_counter() - start
 
 
-tuned = run.model()
-swap = seconds(lambda: (tuned.load_adapter(run.weights, "another"), tuned.set_adapter("another")))
-load_whole = seconds(lambda: load_base(model_folder(s.model), Plan(model=s.model)))
+swap = median(seconds(tuned.load_adapter, run.weights, name) for name in ("one", "two", "three"))
+load_whole = median(seconds(load_base, whole_folder, Plan(model=s.model)) for _ in range(3))
 print(f"another model {load_whole:.2f} s, another adapter {swap:.2f} s")
 
 # %%
