@@ -5,9 +5,9 @@ Recommendations and statements are taken as the reader made them, by their attri
 
 import math
 from itertools import product
-from numbers import Real
 
 from course_lib.learn.checks import Exercise, NotYet
+from course_lib.learn.given import number
 
 GIB = 2**30
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -39,13 +39,6 @@ UNITS = {
 }
 
 
-def _number(value: object) -> float | None:
-    """A number as a float, anything else as None."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return None
-    return math.inf if abs(value) > 1e300 else float(value)
-
-
 def _close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-5)
 
@@ -57,7 +50,7 @@ def _gib(per_weight: float, per_trained: float, unit: float, params: float, trai
 def _by_hand(qlora_gib) -> None:
     params, trained = 7.6e9, 40e6
     given = qlora_gib(params, trained)
-    if (got := _number(given)) is None:
+    if (got := number(given)) is None:
         raise NotYet(f"it should give a number of GiB, but gave {type(given).__name__}: return the number itself.")
     slips = sorted(product(PER_WEIGHT, PER_TRAINED, UNITS), key=lambda s: sum(map(bool, _words(*s))))
     for slip in slips:  # the fewest faults that explain the number
@@ -76,7 +69,7 @@ def _by_hand(qlora_gib) -> None:
             f"for 7.6e9 weights and 40e6 trained ones it gave {got:.4g}: write down bytes for a frozen weight and bytes for a "
             "trained one, each as a sum, and compare with the task."
         )
-    if not _close(_number(qlora_gib(1e9, 5e6)) or 0.0, _gib(NF4, 16, GIB, 1e9, 5e6)):
+    if not _close(number(qlora_gib(1e9, 5e6)) or 0.0, _gib(NF4, 16, GIB, 1e9, 5e6)):
         raise NotYet("it is right for 7.6e9 weights but not for 1e9: use the arguments, no fixed numbers.")
 
 
@@ -195,7 +188,7 @@ def _size(statement) -> float:
 
 def _largest(largest) -> float:
     call = f'largest_model({CARD_GIB}, "qlora", **thrifty)'
-    if (size := _number(largest)) is None:
+    if (size := number(largest)) is None:
         raise NotYet(f"`largest` should be a number of billions, not {type(largest).__name__}: {call} gives it.")
     if RIGHT[0] <= size <= RIGHT[1]:
         return size
