@@ -179,7 +179,7 @@ from tempfile import mkdtemp
 
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-del model, optimizer
+del model, optimizer, loss
 fresh = load_base(folder, Plan(model=size.full_model, method="full"))
 arguments = TrainingArguments(
     output_dir=mkdtemp(), max_steps=4, per_device_train_batch_size=2, train_sampling_strategy="sequential",
