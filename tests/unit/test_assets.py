@@ -268,7 +268,12 @@ def both_fetch(registry, log, patch):
         f"assets.ASSETS[{DATA!r}] = replace(assets.ASSETS[{DATA!r}], **{tiny_fields()!r})\n"
         f"assets.wheel({DATA!r})\n"
     )
-    both = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) for _ in range(2)]
+    both = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)]
+    while (
+        patch and not log.exists() and both[0].poll() is None
+    ):  # the first must have begun when the second clears away
+        time.sleep(0.05)
+    both.append(subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL))
     return [process.wait(timeout=60) for process in both]
 
 
