@@ -227,7 +227,7 @@ from course_lib import difference
 from course_lib.prove.claims import Finding
 
 metric = next(iter(made.tuned.scores))
-best = max(made.base, key=lambda name: made.base[name][metric].value)
+best = max(reversed(made.base), key=lambda name: made.base[name][metric].value)
 gap = difference(made.tuned, made.base[best], metric)
 verdict = "not here" if len(data.train) < 500 and gap.low > 0 else "partly"
 words = f"{len(data.train)} rows; {metric}, fine-tuned less {best}: {gap}"
