@@ -209,7 +209,7 @@ print(f"tokens read for each question: {sum(short) / n:.0f} tuned, {sum(long) / 
 # | a rule or a library does the job | use it: it is faster, and you can mend it |
 # | a prompt with a few examples is as good, within the interval | keep the prompt |
 # | the answer is in documents that change | search them, and give the model what was found |
-# | you want it to *know* more, from a few hundred rows | fine-tuning teaches form much more readily than facts |
+# | you want it to *know* more, from a few hundred rows | fine-tuning learns new facts slowly (Gekhman et al. 2024, arXiv 2405.05904): try search first |
 # | you have fewer than some dozens of examples | collect more; meanwhile, a prompt |
 # | you cannot say how you would measure success | find that out first |
 #
@@ -244,7 +244,8 @@ course.claims("101", {
 
 # %% [markdown]
 # The last line is the 4-shot prompt less the model tuned on 48 dates: *holds* would mean that the prompt is surely better. One
-# task and one small model settle nothing in general. A large model is much better at learning from a prompt.
+# task and one small model settle nothing in general. Larger models learn better from examples in a prompt (Brown et al. 2020,
+# arXiv 2005.14165).
 
 # %% [markdown]
 # ## Check yourself

@@ -271,4 +271,4 @@ course.quiz("103")
 course.finish("103")
 
 # %% [markdown]
-# **Next:** the exercise above; then [104 · LoRA](104_lora.ipynb), which trains one weight in thirty and leaves out the rest.
+# **Next:** the exercise above; then [104 · LoRA](104_lora.ipynb), which trains few numbers beside them and leaves the rest as it is.

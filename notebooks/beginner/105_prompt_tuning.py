@@ -121,7 +121,7 @@ table([counts], "Labels among the training rows")
 # ## What it has to beat
 #
 # First, without any language model: words and pairs of words, weighted by how rare they are (TF-IDF), and logistic regression.
-# It trains in less than a second. Then the model as it comes, with an instruction alone and with four examples.
+# It trains in a moment. Then the model as it comes, with an instruction alone and with four examples.
 
 # %%
 from course_lib import Report, evaluate
@@ -144,8 +144,8 @@ Report(rivals)
 #
 # To write a label, a model must first learn to write nothing else, and a soft prompt learns slowly. A classifier need not write:
 # it gets a new output layer, a **head**, with one number for each label (`objective="classification"`). Soft prompt and head are
-# trained, the model between them is not. Expect half a minute. The rate is ten times LoRA's, because the numbers of the soft
-# prompt must move far.
+# trained, the model between them is not. Expect half a minute. The rate is much larger than LoRA's, because the numbers of
+# the soft prompt must move far.
 
 # %%
 from course_lib import train
@@ -158,8 +158,8 @@ soft_run = train(soft_plan)
 print(soft_run)
 
 # %% [markdown]
-# Expect the loss to jump about rather than to fall: each point is four notices, and the head's numbers move far as well. A
-# smaller rate makes a calmer curve and a worse classifier. So do not judge by the curve; judge by held-out notices.
+# Expect the loss to jump about rather than to fall: each point is four notices, and the head's numbers move far as well. So
+# do not judge by the curve; judge by held-out notices.
 
 # %%
 from course_lib.prove.report import plot_loss

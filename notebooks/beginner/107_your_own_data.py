@@ -151,7 +151,11 @@ from course_lib import run_pipeline
 made = run_pipeline(plan, n=size.n_test)
 
 # %%
-made.report
+from course_lib import Report
+from course_lib.prove.baselines import nearest_row
+
+copied = {"nearest row copied": nearest_row(data, n=size.n_test)}  # no language model at all
+Report(copied | made.report.entries)
 
 # %%
 for sentence in made.verdict:
@@ -227,8 +231,9 @@ from course_lib import difference
 from course_lib.prove.claims import Finding
 
 metric = next(iter(made.tuned.scores))
-best = max(reversed(made.base), key=lambda name: made.base[name][metric].value)
-gap = difference(made.tuned, made.base[best], metric)
+rivals = copied | made.base
+best = max(reversed(rivals), key=lambda name: rivals[name][metric].value)
+gap = difference(made.tuned, rivals[best], metric)
 verdict = "not here" if len(data.train) < 500 and gap.low > 0 else "partly"
 words = f"{len(data.train)} rows; {metric}, fine-tuned less {best}: {gap}"
 course.claims("107", {"lesson4.checklist.examples": Finding(words, verdict, gap.n)}, seed=plan.seed)
